@@ -9,6 +9,9 @@ from __future__ import annotations
 from r1kit.claims import reading
 from r1kit.claims.decide import Claim
 
+REFLECTION_TIMES = (5, 7)
+"""how many times as many reflective words R1-Zero writes in the paper, lowest and highest"""
+
 CLAIMS = (
     Claim(
         "zero_accuracy",
@@ -44,10 +47,10 @@ CLAIMS = (
         "zero_reflection",
         "Reflective words become several times as many",
         "C",
-        "5 to 7 times",
+        "{} to {} times".format(*REFLECTION_TIMES),
         "reflection words per completion of Zero over the base's; more than 5",
         "x",
-        5.0,
+        float(REFLECTION_TIMES[0]),
         reading.ratio("reasoning.mean_reflections", "zero", "base"),
     ),
     Claim(

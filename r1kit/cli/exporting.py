@@ -1,4 +1,4 @@
-"""The command that writes a model in the format of other programs."""
+"""The commands that give a model away: in the format of other programs, and to the hub."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ Examples:
   r1 export runs/mine --to ollama --out ollama --converter ~/llama.cpp
 
   r1 export runs/mine/checkpoints/zero-000120 --to gguf --out gguf --dtype q8_0
+"""
+PUSH_EXAMPLES = """
+Examples:
+
+  r1 push runs/mine --repo me/mine
+
+  r1 push runs/mine --repo me/mine --yes
 """
 
 
@@ -69,3 +76,24 @@ def export(
     with sentences(console, advice="Nothing was exported; --out is as it was."):
         options = exporting.ExportOptions(model, to.value, out, dtype.value, converter)
         exporting.run(options, console)
+
+
+@app.command(epilog=PUSH_EXAMPLES)
+def push(
+    model: Annotated[
+        str, typer.Argument(help="A checkpoint, the folder of a run, or a folder of r1 export.")
+    ],
+    repo: Annotated[str, typer.Option(metavar="ID", help="Repository on the hub: owner/name.")],
+    yes: Annotated[
+        bool, typer.Option("--yes/--dry-run", help="Send it; by default it is only listed.")
+    ] = False,
+    public: Annotated[
+        bool, typer.Option("--public/--private", help="Visibility of a new repository.")
+    ] = False,
+) -> None:
+    """Send a model to the Hugging Face hub; without --yes it lists what it would send."""
+    from r1kit.export import push as pushing
+
+    console = Console()
+    with sentences(console, advice="The model on this machine is as it was."):
+        pushing.run(pushing.PushOptions(model, repo, yes, public), console)

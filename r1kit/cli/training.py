@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from r1kit.cli import planning
 from r1kit.cli.next_commands import RunCommand, own_command, print_next_commands
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
-from r1kit.errors import require
+from r1kit.errors import ConfigError, require
 from r1kit.processes import signals, torchrun
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ Examples:
 
 An existing run goes on where it stopped: give the same command again.
 """
-SHOW_EXAMPLES = "Example:\n\n  r1 show runs/tiny"
+SHOW_EXAMPLES = """
+Examples:
+
+  r1 show runs/tiny
+
+  r1 show runs/tiny runs/tiny-seed1 runs/tiny-seed2 --figures talk --language ko
+"""
 RECIPES_EXAMPLES = """
 Examples:
 
@@ -46,6 +53,14 @@ Examples:
 
   r1 recipes tiny > mine.toml
 """
+
+
+class FigureLanguage(StrEnum):
+    """Languages of `r1 show --figures`."""
+
+    en = "en"
+    ko = "ko"
+    zh = "zh"
 
 
 @app.command(epilog=RUN_EXAMPLES)
@@ -136,13 +151,34 @@ def _follow(recipe: Recipe, world: torchrun.World) -> None:
 
 
 @app.command(epilog=SHOW_EXAMPLES)
-def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+def show(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folder of a run; several seeds of it for --figures.")
+    ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw figures for talks into this folder, PDF and SVG."),
+    ] = None,
+    language: Annotated[
+        list[FigureLanguage] | None,
+        typer.Option(help="Language of the figures; by default those of the recipe."),
+    ] = None,
+) -> None:
     """Show the results of a run, and rewrite its report.md and report.html."""
     from r1kit import report
 
     console = Console()
     with sentences(console):
-        report.show(run, console)
+        if figures is not None:
+            spoken = [item.value for item in language or ()]
+            report.draw_talk(runs, figures, spoken, console)
+            return
+        if len(runs) > 1 or language:
+            raise ConfigError(
+                "A report is of one run, in English; add --figures DIR to draw several seeds, or "
+                "in another language."
+            )
+        report.show(runs[0], console)
 
 
 @app.command(epilog=RECIPES_EXAMPLES)

@@ -15,7 +15,7 @@ from r1kit.files.text_files import did_you_mean
 from r1kit.runs.run_reader import newest_checkpoint
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_HUB_ID = re.compile(f"{_PART}/{_PART}")
+HUB_ID = re.compile(f"{_PART}/{_PART}")
 _GGUF_PART = re.compile(r"-\d{5}-of-(?!00001$)\d{5}$")
 ADAPTER_CONFIG = "adapter_config.json"
 """file in which peft describes an adapter"""
@@ -88,7 +88,7 @@ def _require_gguf(path: Path) -> None:
 
 def is_hub_id(name: str) -> bool:
     """True if `name` looks like `org/name` and `org` is no local folder (unlike `runs/tnyi`)."""
-    return bool(_HUB_ID.fullmatch(name)) and not Path(name).parent.exists()
+    return bool(HUB_ID.fullmatch(name)) and not Path(name).parent.exists()
 
 
 def _refuse_missing(name: str) -> None:

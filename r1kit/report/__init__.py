@@ -5,6 +5,7 @@ It is made from the run folder alone, without torch, any number of times, also d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from r1kit.console.formatting import printable
-from r1kit.errors import DependencyError, require
+from r1kit.errors import DependencyError, RunError, require
 from r1kit.files.atomic import replace_file
 from r1kit.report import tables
 from r1kit.report.facts import Facts, gather
-from r1kit.runs.run_reader import RunContents, read
+from r1kit.runs.run_reader import RunContents, read, seed_group
 
 PICTURE = "curves"
 
@@ -44,6 +45,33 @@ def show(run: Path, console: Console) -> None:
     with console.status("Drawing the report ..."):
         write(evidence, facts)
     console.print(Padding(Text(f"Report: {run / 'report.html'}", "dim"), (1, 2)), soft_wrap=True)
+
+
+def draw_talk(
+    runs: Sequence[Path], folder: Path, languages: Sequence[str], console: Console
+) -> None:
+    """Write figures for talks into a folder, by default in the languages of the recipe.
+
+    Raises RunError if a folder is not a run, or if the runs differ in more than their seed, and
+    DependencyError without matplotlib or without a font.
+    """
+    require("matplotlib")
+    from r1kit.report.talk_files import write_talk
+
+    contents = [read(run) for run in runs]
+    for other in contents[1:]:
+        if seed_group(other.recipe) != seed_group(contents[0].recipe):
+            raise RunError(
+                f"{other.path} and {contents[0].path} differ in more than their seed; draw them "
+                "one by one."
+            )
+    with console.status("Drawing ..."):
+        spoken = languages or contents[0].recipe.get("languages") or ("en",)
+        written, missing = write_talk(contents, folder, spoken)
+    for path, message in written:
+        console.print(Text.assemble((f"{path}.pdf, .svg", "dim"), "\n  ", message), soft_wrap=True)
+    for sentence in missing:
+        console.print(Text(sentence, "yellow"), soft_wrap=True)
 
 
 def write(evidence: RunContents, facts: Facts) -> None:

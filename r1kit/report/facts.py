@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,17 @@ class ClaimLine:
     ours: str
     paper: str
     rule: str
+
+
+@dataclass(frozen=True)
+class MachineCost:
+    """The machine time of a run: `MachineCost("core", 2, 0.8, "0.032 USD at 0.04 a core-hour")`."""
+
+    unit: str
+    n_units: int
+    hours: float
+    """units times hours"""
+    money: str
 
 
 @dataclass(frozen=True)
@@ -142,27 +153,30 @@ def costs(evidence: RunContents) -> list[tuple[str, str]]:
     n_trained = _total(evidence, "n_trained_tokens")
     n_sampled = _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
-    prices = evidence.recipe.get("cost", {})
-    gpus, cores = _machines(evidence)
-    units, price, unit = (
-        (gpus, prices.get("gpu_hour", 0.0), "GPU")
-        if gpus
-        else (cores, prices.get("core_hour", 0.0), "core")
-    )
-    money = units * seconds / HOUR_S * price
+    bill = priced(evidence.recipe, evidence.manifest, seconds)
     rows = [
         ("tokens trained on", f"{n_trained:,.0f}"),
         ("tokens sampled in RL", f"{n_sampled:,.0f}"),
         *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
         ("wall clock", duration(seconds)),
-        (f"{unit}-hours", f"{units * seconds / HOUR_S:.2f} ({units} {unit}s)"),
-        ("money", f"{money:.4f} {prices.get('currency', '')} at {price:g} a {unit}-hour"),
+        (f"{bill.unit}-hours", f"{bill.hours:.2f} ({bill.n_units} {bill.unit}s)"),
+        ("money", bill.money),
     ]
     peaks = {
         key: max(row[key] or 0.0 for row in evidence.metrics if key in row)
         for key in sorted({k for row in evidence.metrics for k in row if k.startswith("memory/")})
     }
     return rows + [(key.removeprefix("memory/"), f"{value:,.0f}") for key, value in peaks.items()]
+
+
+def priced(recipe: Mapping[str, Any], manifest: Mapping[str, Any], seconds: float) -> MachineCost:
+    """Return the hours of GPUs or cores that a run has taken, and their price by its `[cost]`."""
+    prices = recipe.get("cost", {})
+    gpus, cores = _machines(recipe, manifest)
+    unit, n_units, key = ("GPU", gpus, "gpu_hour") if gpus else ("core", cores, "core_hour")
+    hours, price = n_units * seconds / HOUR_S, prices.get(key, 0.0)
+    money = f"{hours * price:.4f} {prices.get('currency', '')} at {price:g} a {unit}-hour"
+    return MachineCost(unit, n_units, hours, money)
 
 
 def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
@@ -230,10 +244,10 @@ def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return (results[0], results[-1]) if len(results) > 1 else None
 
 
-def _machines(evidence: RunContents) -> tuple[int, int]:
+def _machines(recipe: Mapping[str, Any], manifest: Mapping[str, Any]) -> tuple[int, int]:
     """Return the (GPUs, CPU cores) that the run used, according to its recipe and manifest."""
-    compute = evidence.recipe.get("compute", {})
-    sessions = evidence.manifest["sessions"] or [{}]
+    compute = recipe.get("compute", {})
+    sessions = manifest.get("sessions") or [{}]
     gpus = len(sessions[-1].get("gpus") or []) if compute.get("device") in ("auto", "cuda") else 0
     n_processes = compute.get("n_processes", "auto")
     if gpus:

@@ -70,12 +70,7 @@ def curves(runs: Sequence[RunContents], stage: str) -> Picture:
 
     def paint(figure: Figure, ink: str) -> None:
         for ax, (title, key, factor) in zip(_squares(figure, len(CURVES)), CURVES, strict=True):
-            series = [
-                {row["step"]: factor * row[key] for row in run.metrics
-                 if row["stage"] == stage and row.get(key) is not None}
-                for run in runs
-            ]  # fmt: skip
-            _band(ax, series, COLORS[0])
+            band(ax, metric_by_step(runs, stage, key, factor), COLORS[0])
             ax.set_ylim(bottom=0)
             _finish(ax, title, f"step of {stage}", ink)
 
@@ -87,11 +82,22 @@ def curves(runs: Sequence[RunContents], stage: str) -> Picture:
     return Picture(f"curves-{stage}", f"Course of {stage}", caption, SQUARES, paint)
 
 
+def metric_by_step(
+    runs: Sequence[RunContents], stage: str, key: str, factor: float = 1.0
+) -> list[dict[int, float]]:
+    """Return a metric of a stage by step, one mapping per run; steps without a value are absent."""
+    return [
+        {row["step"]: factor * row[key] for row in run.metrics
+         if row["stage"] == stage and row.get(key) is not None}
+        for run in runs
+    ]  # fmt: skip
+
+
 def _recipe(runs: Sequence[RunContents]) -> Picture | None:
     names = [name for name in main_path(runs) if name in STAGES]
     if len(names) < 3:
         return None
-    measures = [item for item in MEASURES if _points(runs, names, item[1])]
+    measures = [item for item in MEASURES if stage_scores(runs, names, item[1])]
     parents = {STAGES[name].weights_from for name in names}
     paths = [_path_to(name) for name in names if name not in parents]
     ticks = [fill(STAGES[name].title, TICK_WIDTH) for name in names]
@@ -99,7 +105,7 @@ def _recipe(runs: Sequence[RunContents]) -> Picture | None:
     def paint(figure: Figure, ink: str) -> None:
         axes = _squares(figure, len(measures))
         for ax, (title, key, factor, limits) in zip(axes, measures, strict=True):
-            points = _points(runs, names, key)
+            points = stage_scores(runs, names, key)
             for path, color in zip(paths, COLORS, strict=False):
                 label = ", ".join(STAGES[name].title for name in path[1:])
                 _along(ax, [name for name in path if name in points], names, points, factor, color,
@@ -136,9 +142,9 @@ def _hacking(runs: Sequence[RunContents]) -> Picture | None:
         axes = figure.subplots(1, 2, sharex=True)
         for stage, key, label, color in lines:
             points = [truth_and_reward(run, stage, key) for run in runs]
-            _band(axes[0], [{step: reward for step, _, reward in run} for run in points], color,
+            band(axes[0], [{step: reward for step, _, reward in run} for run in points], color,
                   label)  # fmt: skip
-            _band(axes[1], [{step: truth for step, truth, _ in run} for run in points], color)
+            band(axes[1], [{step: truth for step, truth, _ in run} for run in points], color)
         for ax, title in zip(
             axes, ("The reward", "Truth: answers that follow the rules"), strict=True
         ):
@@ -164,7 +170,7 @@ def _students(runs: Sequence[RunContents]) -> Picture | None:
     def paint(figure: Figure, ink: str) -> None:
         ax = figure.subplots()
         for suffix, label, color in series:
-            points = _points(runs, [name + suffix for name in names], "reasoning.pass_at_1")
+            points = stage_scores(runs, [name + suffix for name in names], "reasoning.pass_at_1")
             indices = [index for index, name in enumerate(names) if name + suffix in points]
             ax.errorbar(
                 [sizes[index] for index in indices],
@@ -172,7 +178,7 @@ def _students(runs: Sequence[RunContents]) -> Picture | None:
                 [100 * points[names[index] + suffix].stderr for index in indices],
                 color=color, label=label, marker="o", markersize=4.5, capsize=2.5,
             )  # fmt: skip
-        teacher = _points(runs, ["reasoning"], "reasoning.pass_at_1")
+        teacher = stage_scores(runs, ["reasoning"], "reasoning.pass_at_1")
         if teacher:
             ax.axhline(100 * teacher["reasoning"].value, color=ink, alpha=0.5, linestyle=":",
                        label="the teacher")  # fmt: skip
@@ -190,7 +196,7 @@ def _students(runs: Sequence[RunContents]) -> Picture | None:
 Points = dict[str, Reading]
 
 
-def _points(runs: Sequence[RunContents], names: Sequence[str], key: str) -> Points:
+def stage_scores(runs: Sequence[RunContents], names: Sequence[str], key: str) -> Points:
     """Return the values of those stages that have this metric."""
     points = {}
     for name in names:
@@ -247,7 +253,7 @@ def _squares(figure: Figure, n: int) -> list[Axes]:
     return axes[:n]
 
 
-def _band(ax: Axes, series: Sequence[dict[int, float]], color: str, label: str = "") -> None:
+def band(ax: Axes, series: Sequence[dict[int, float]], color: str, label: str = "") -> None:
     """Plot a curve per seed, {step: value}, as the smoothed mean and the range over seeds."""
     steps = sorted(set.intersection(*(set(values) for values in series)))
     if not steps:

@@ -91,12 +91,12 @@ def facts(rollout: Rollout) -> RolloutMetrics:
 
 
 def group_record(
-    stage: str, step: int, group: Group, tokens: Sequence[dict[str, Any]] = ()
+    stage: str, step: int, group: Group, more: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Return a group as a line of samples.jsonl, with the `token_records` of its rollouts."""
+    """Return a group as a line of samples.jsonl; `more` is added to its rollouts, one by one."""
     rollouts = [rollout_record(rollout) for rollout in group.rollouts]
-    for rollout, more in zip(rollouts, tokens, strict=False):
-        rollout |= more
+    for rollout, added in zip(rollouts, more, strict=False):
+        rollout |= added
     return {
         "kind": "group",
         "stage": stage,

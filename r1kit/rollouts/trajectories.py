@@ -18,6 +18,14 @@ def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
     ]
 
 
+def advantage_records(group: Group, config: RLConfig) -> list[dict[str, float]]:
+    """Return `{"advantage": 0.87}` of each rollout, or `{}` of one that is masked, for samples."""
+    return [
+        {"advantage": round(one.advantage, 4)} if any(one.loss_mask) else {}
+        for one in group_trajectories(group, config)
+    ]
+
+
 def trajectory(rollout: Rollout, advantage: float, is_masked: bool) -> Trajectory:
     """Join the token ids of prompt and completion; nothing is tokenised again."""
     completion, n_prompt = rollout.completion, len(rollout.prompt_ids)

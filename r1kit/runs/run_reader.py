@@ -12,9 +12,10 @@ from typing import Any
 
 from r1kit.errors import RunError
 from r1kit.files.atomic import MARKER, TEMPORARY
-from r1kit.files.checksums import of_file
+from r1kit.files.checksums import Checksum, of_file
 from r1kit.files.json_lines import REMEDY_LINES
 from r1kit.files.text_files import did_you_mean
+from r1kit.files.untrusted import to_json
 from r1kit.runs.schemas import (
     Clock,
     ForecastFile,
@@ -120,6 +121,12 @@ def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     if recipe and manifest.get("recipe_file") not in (None, of_file(file)):
         raise damaged_file_error(file, ValueError("it has changed since it was written"), remedy)
     return {key: value for key, value in recipe.items() if value is not None}
+
+
+def seed_group(recipe: Mapping[str, Any]) -> str:
+    """Return a text that is the same for runs that differ only in seed and machine; "" for {}."""
+    other = {key: value for key, value in recipe.items() if key not in ("seed", "compute")}
+    return str(Checksum(to_json(other).encode())) if other else ""
 
 
 def read_metrics(file: Path) -> RecordLines:

@@ -26,7 +26,7 @@ from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollout
 from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.rubric import Rubric
 from r1kit.rollouts.token_record import token_records
-from r1kit.rollouts.trajectories import group_trajectories
+from r1kit.rollouts.trajectories import advantage_records, group_trajectories
 from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
 from r1kit.stages.step_evaluation import StepEvaluation
@@ -99,7 +99,9 @@ def run(
         if state.step % config.sample_every == 0 and step.rollouts:
             group = step.rollouts[0]
             tokens = token_records(group.rollouts, policy.tokenizer)
-            context.log_sample(group_record(stage.name, state.step, group, tokens))
+            advantages = advantage_records(group, config)
+            more = [a | b for a, b in zip(advantages, tokens, strict=True)]
+            context.log_sample(group_record(stage.name, state.step, group, more))
         context.log(stage.name, state.step, metrics)
         if config.is_saved(state.step):
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}

@@ -16,6 +16,7 @@ from r1kit.diagnose.curves import CURVES_OF
 from r1kit.diagnose.settings import settings_of
 from r1kit.errors import R1Error
 from r1kit.files.untrusted import to_json
+from r1kit.report.facts import priced
 from r1kit.runs.schemas import ProgressRecord
 from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
 from r1kit.stages.plan import plan
@@ -58,12 +59,31 @@ def details(run: WatchedRun) -> dict[str, Any]:
             for finding in run.findings()
         ],
         "remarks": run.remarks,
+        "load": _load(run),
+        "money": _money(run),
         "machine": {
             "command": shlex.join(sessions[0].get("command") or []),
             "sessions": len(run.manifest.get("sessions") or []),
             **{key: last.get(key) for key in ("r1kit", "torch", "platform", "cpu_count", "gpus")},
         },
     }
+
+
+def _load(run: WatchedRun) -> dict[str, Any] | None:
+    """Return the load of a live run; None for a run on another machine."""
+    progress = run.progress
+    if progress is None or progress["host"] != socket.gethostname() or not is_alive(progress):
+        return None
+    return run.load_meter.read(progress["pid"])
+
+
+def _money(run: WatchedRun) -> str | None:
+    """Return the price of the time spent so far; None if the recipe states none."""
+    seconds = sum(run.clock.values())
+    try:
+        return priced(run.recipe, run.manifest, seconds).money if seconds else None
+    except (TypeError, AttributeError, ValueError):
+        return None  # a recipe of another version
 
 
 def status(run: WatchedRun) -> RunStatus:

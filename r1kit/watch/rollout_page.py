@@ -5,6 +5,7 @@ Every text stays a text: the page puts it into the document as it is, and never 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ def rollout_rows(
         "stages": index.stages,
         "tasks": tasks,
         "languages": languages,
+        "parts": index.parts,
     }
 
 
@@ -79,7 +81,12 @@ def _rollout(rollout: dict[str, Any]) -> dict[str, Any]:
         "n_tokens": rollout.get("n_tokens"),
         "finish": rollout.get("finish"),
         "tokens": token_parts(rollout),
+        "advantage": _number(rollout.get("advantage")),
     }
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and abs(value) < sys.float_info.max else None
 
 
 def token_parts(rollout: dict[str, Any]) -> list[tuple[str, float | None]] | None:

@@ -230,6 +230,9 @@ def _filter(query: Query) -> RolloutFilter:
         verdict=query.get("verdict") or None,
         min_tokens=int(query.get("min_tokens") or 0),
         max_tokens=int(most) if most else None,
+        part=query.get("part") or None,
+        min_part=_number(query, "min_part"),
+        max_part=_number(query, "max_part"),
     )
 
 

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 
 from r1kit.diagnose import Finding, diagnose
 from r1kit.errors import R1Error
-from r1kit.files.checksums import Checksum
-from r1kit.files.untrusted import to_json
 from r1kit.runs import run_reader
 from r1kit.runs.schemas import ForecastStage, ProgressRecord
 from r1kit.watch.growing_file import GrowingFile, is_step, parsed_line
+from r1kit.watch.machine_load import LoadMeter
 from r1kit.watch.metric_columns import MetricColumns
 from r1kit.watch.rollout_index import RolloutIndex
 
@@ -48,6 +47,7 @@ class WatchedRun:
         self.columns: dict[str, MetricColumns] = {}
         self.seed_group = ""
         """the same for runs that differ only in their seeds; "" without a recipe"""
+        self.load_meter = LoadMeter()
         self.problems: list[str] = []
         """sentences about files that could not be read"""
         self.version = 0
@@ -94,8 +94,7 @@ class WatchedRun:
         self.forecast = self._tried(lambda: run_reader.read_forecast(self.path), {})
         self.clock = self._tried(lambda: run_reader.read_clock(self.path), {})
         self.progress = run_reader.read_progress(self.path)
-        other = {key: value for key, value in self.recipe.items() if key not in ("seed", "compute")}
-        self.seed_group = str(Checksum(to_json(other).encode())) if other else ""
+        self.seed_group = run_reader.seed_group(self.recipe)
 
     def _tried(self, read: Callable[[], T], otherwise: T) -> T:
         try:

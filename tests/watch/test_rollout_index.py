@@ -43,6 +43,11 @@ def test_every_filter_counts_what_the_file_has(index: RolloutIndex, run: Path) -
     assert n(problem="equation/5") == 16
     assert n(min_tokens=40, max_tokens=50) == sum(40 <= r["n_tokens"] <= 50 for _, r in rollouts)
     assert n(problem="equation/5", step=15, verdict="right") == 1
+    assert index.parts == ["accuracy", "format"]
+    assert n(part="accuracy", min_part=1.0) == n(verdict="right")
+    assert n(part="format", max_part=0.5) == sum(r["reward"]["format"] <= 0.5 for _, r in rollouts)
+    assert n(part="format", min_part=0.3, max_part=0.6, step=20) == 1
+    assert n(part="language") == 0
 
 
 def test_the_best_and_the_worst_come_first(index: RolloutIndex) -> None:
@@ -135,3 +140,23 @@ def test_lines_of_any_shape_cost_only_themselves(tmp_path: Path) -> None:
 def test_the_reward_of_older_records_is_the_sum_of_their_parts() -> None:
     assert score({"reward": {"accuracy": 1.0, "format": 0.5, "language": None}}) == 1.5
     assert score({"reward": {"accuracy": 1.0}, "total": -0.5}) == -0.5
+
+
+def test_a_part_that_comes_later_belongs_to_the_rollouts_that_have_it(tmp_path: Path) -> None:
+    rewards: list[object] = [{"a": 1}, {"b": 2.0}, None, {"a": "x", "b": True}, {"a": -1e999}]
+    lines = [
+        {"kind": "showcase", "stage": "zero", "question": "?", "text": "", "reward": reward}
+        for reward in rewards
+    ]
+    path = tmp_path / "samples.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    index = RolloutIndex(path)
+    index.refresh()
+
+    def found(**wanted: object) -> list[int]:
+        return index.find(RolloutFilter(**wanted), "oldest")[1]  # type: ignore[arg-type]
+
+    assert index.parts == ["a", "b"]
+    assert found(part="a") == [0]
+    assert found(part="b") == [1, 3]
+    assert found(part="b", max_part=1.5) == [3]

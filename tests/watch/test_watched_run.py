@@ -11,8 +11,11 @@ import pytest
 
 from r1kit.errors import RunError
 from r1kit.files.atomic import seal, to_json
+from r1kit.report.facts import costs
+from r1kit.runs.run_reader import read
 from r1kit.runs.schemas import ProgressRecord
 from r1kit.watch import watched_run
+from r1kit.watch.machine_load import LoadMeter
 from r1kit.watch.overview import details, is_alive, status, summary
 from r1kit.watch.run_list import RunList, check_folders
 from r1kit.watch.watched_run import WatchedRun
@@ -77,6 +80,25 @@ def test_a_run_is_live_while_its_process_is() -> None:
     assert not is_alive(progress(pid=2**22 + 7))
     assert not is_alive(progress(host="elsewhere"))
     assert is_alive(progress(host="elsewhere", at=4e9))
+
+
+def test_the_load_of_a_run_is_that_of_its_process_and_its_children() -> None:
+    meter = LoadMeter()
+    assert meter.read(os.getpid()) is None  # nothing to compare with yet
+    meter._at -= 60  # as if a minute ago
+    load = meter.read(os.getpid())
+    assert load is not None
+    assert 0 <= load["cores"] < load["n_cores"]
+    assert 0 <= load["busy"] <= 1
+    assert meter.read(os.getpid()) is load
+    assert meter.read(2**22 + 7) is None
+
+
+def test_money_is_what_the_report_says(tmp_path: Path) -> None:
+    path = write_watched_run(tmp_path / "tiny")
+    (path / "clock.json").write_text('{"base": 1800.0, "zero": 1800.0}')
+    assert seen(path)["money"] == dict(costs(read(path)))["money"]
+    assert seen(path)["money"].endswith("USD at 0.04 a core-hour")
 
 
 def test_findings_come_with_the_curves_that_show_them(tmp_path: Path) -> None:

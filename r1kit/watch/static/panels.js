@@ -51,7 +51,7 @@ function sorted(findings) {
 }
 
 export function showPlan(node, run) {
-  render(node, [run.id, run.stages, run.machine], () => {
+  render(node, [run.id, run.stages, run.machine, run.money], () => {
     const planned = run.stages.some((stage) => stage.plan);
     const head = ["stage", "steps", "s per step", "planned, at most", "time", "planned, at most", "peak memory", "planned", "pass@1"];
     const rows = run.stages.map((stage) => [stage.name, stage.n_steps ? `${number(stage.step)} / ${number(stage.n_steps)}` : number(stage.step),
@@ -65,7 +65,7 @@ export function showPlan(node, run) {
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Stages" }, el("table", {},
         el("thead", {}, el("tr", {}, shown.map((i) => el("th", { scope: "col", class: i ? "num" : null }, head[i])))),
         el("tbody", {}, rows.map((row) => el("tr", {}, shown.map((i) => el(i ? "td" : "th", { class: i ? "num" : null, scope: i ? null : "row" }, row[i]))))))),
-      el("p", { class: "soft" }, `${duration(spent)} spent so far. `, planned ? "A plan states the expected value, once the base is measured, and the most." : ["Short runs begin without a plan; ", el("code", {}, "r1 plan RECIPE"), " makes one."]),
+      el("p", { class: "soft" }, `${duration(spent)} spent so far${run.money ? `, ${run.money}` : ""}. `, planned ? "A plan states the expected value, once the base is measured, and the most." : ["Short runs begin without a plan; ", el("code", {}, "r1 plan RECIPE"), " makes one."]),
       el("h3", {}, "Machine"),
       el("dl", {}, machine.map(([key, value]) => [el("dt", {}, key.replace("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") || "none" : String(value))])),
       el("h3", {}, "Command"),

@@ -25,7 +25,8 @@ export class Rollouts {
   query() {
     const { state } = this.app;
     return { run: this.app.main, stage: state.from_stage, step: state.step, problem: state.problem, task: state.task,
-             language: state.language, verdict: state.verdict, min_tokens: state.min_tokens, max_tokens: state.max_tokens };
+             language: state.language, verdict: state.verdict, min_tokens: state.min_tokens, max_tokens: state.max_tokens,
+             part: state.part, min_part: state.part && state.min_part, max_part: state.part && state.max_part };
   }
 
   async show(run) {
@@ -50,9 +51,9 @@ export class Rollouts {
       el("select", { "data-focus": name, onchange: (event) => this.change({ [name]: event.target.value }) },
         Object.entries(values).map(([value, text]) => el("option", { value, selected: (state[name] ?? "") === value }, text))));
     const named = (values, all) => ({ "": all, ...Object.fromEntries(values.map((value) => [value, value])) });
-    const limit = (name, label) => el("label", {}, label,
-      el("input", { type: "number", min: "0", size: "5", "data-focus": name, value: state[name] ?? "", onchange: (event) => this.change({ [name]: event.target.value }) }));
-    render(this.filters, [page.stages, page.tasks, page.languages, state.from_stage, state.verdict, state.task, state.language, state.order, state.problem, state.min_tokens, state.max_tokens, state.step], () => [
+    const limit = (name, label, step = "1") => el("label", {}, label,
+      el("input", { type: "number", min: step === "1" ? "0" : null, step, size: "5", "data-focus": name, value: state[name] ?? "", onchange: (event) => this.change({ [name]: event.target.value }) }));
+    render(this.filters, [page.stages, page.tasks, page.languages, state.from_stage, state.verdict, state.task, state.language, state.order, state.problem, state.min_tokens, state.max_tokens, state.step, page.parts, state.part, state.min_part, state.max_part], () => [
       choice("from_stage", "Stage", named(page.stages, "all stages")),
       el("div", { class: "segments", role: "group", "aria-label": "Verdict" }, Object.entries(VERDICTS).map(([value, text]) => el("button", {
         type: "button", "data-focus": `verdict-${value}`, "aria-pressed": String((state.verdict ?? "") === value), onclick: () => this.change({ verdict: value }) }, text))),
@@ -60,6 +61,8 @@ export class Rollouts {
       page.languages.length > 1 ? choice("language", "Language", named(page.languages, "all")) : null,
       choice("order", "Order", ORDERS),
       limit("min_tokens", "Tokens from"), limit("max_tokens", "to"),
+      page.parts.length ? choice("part", "Reward part", named(page.parts, "any")) : null,
+      state.part ? [limit("min_part", "from", "any"), limit("max_part", "to", "any")] : null,
       state.problem ? el("button", { type: "button", class: "on", onclick: () => this.change({ problem: "" }) }, `Only ${state.problem.slice(0, 40)} ✕`) : null,
       el("a", { class: "button", href: `/api/export?${new URLSearchParams(Object.entries(this.query()).filter(([, value]) => value))}`, download: "rollouts.jsonl" }, "Export JSONL"),
     ]);
@@ -182,9 +185,10 @@ export class Rollouts {
       history.length > 1 ? el("div", { class: "history" }, el("span", { class: "soft" }, "This problem:"),
         history.slice(-40).map((one) => el("button", { type: "button", "data-focus": `at-${one.group}`, "aria-pressed": String(one.group === page.group), onclick: () => this.app.go({ group: String(one.group), place: "0" }) },
           one.step === null ? one.stage : `${one.stage} ${number(one.step)}`, el("small", {}, one.n > 1 ? ` ${one.n_right}/${one.n}` : ` ${one.n_right ? "✓" : "✗"}`, one.mean_tokens ? ` · ${number(one.mean_tokens)} tokens` : "")))) : null,
-      rollout.tokens?.length ? el("label", { class: "switch soft" }, el("input", { type: "checkbox", checked: this.app.state.tokens === "1", "data-focus": "tokens",
-        onchange: (event) => { this.opened = ""; this.app.go({ tokens: event.target.checked ? "1" : "" }); } }), "Tokens by log-probability") : null,
-      rollout.tokens?.length && this.app.state.tokens === "1" ? surprising(rollout.tokens) : [
+      rollout.tokens?.length ? el("label", { class: "switch soft" }, "Tokens", el("select", { "data-focus": "tokens", onchange: (event) => { this.opened = ""; this.app.go({ tokens: event.target.value }); } },
+        Object.entries(shownTokens(rollout)).map(([value, text]) => el("option", { value, selected: (this.app.state.tokens ?? "") === value }, text)))) : null,
+      rollout.tokens?.length && this.app.state.tokens === "logprob" ? surprising(rollout.tokens)
+        : rollout.tokens?.length && this.app.state.tokens === "advantage" && rollout.advantage !== null ? advantaged(rollout) : [
       rollout.thinking ? el("section", { class: "thinking" }, el("h4", {}, "Thinking"), el("p", { dir: "auto" }, parts(rollout.thinking))) : null,
       el("section", { class: "answer" }, el("h4", {}, "Answer"),
         rollout.answer ? el("p", { dir: "auto" }, parts(rollout.answer)) : el("p", { class: "soft" }, "none: the thinking never ended"))],
@@ -226,6 +230,18 @@ function surprising(tokens) {
     })),
     el("p", { class: "soft scale" }, "certain ", [0, 1, 2, 3, 4].map((nats) => el("span", { style: { "--strength": `${(70 * nats) / 4}%` } }, `−${nats}`)), " surprising, in nats"));
 }
+
+const shownTokens = (rollout) => ({ "": "as text", logprob: "by log-probability", ...(rollout.advantage === null ? {} : { advantage: "by advantage" }) });
+
+// Every token of a completion has the advantage of the completion, so that the ground is the same everywhere.
+function advantaged({ tokens, advantage }) {
+  const [kind, what] = advantage > 0 ? ["raised", "the step makes these tokens likelier"] : advantage < 0 ? ["lowered", "the step makes these tokens less likely"] : ["", "the rewards of this group are equal, so that the step learns nothing from it"];
+  return el("section", { class: "tokens" }, el("h4", {}, "Completion, token by token"),
+    el("p", { dir: "auto" }, tokens.map(([text]) => el("span", { class: kind, style: { "--strength": `${Math.round(Math.min(60, 30 * Math.abs(advantage)))}%` } }, text || "·"))),
+    el("p", { class: "soft scale" }, `advantage ${signed(advantage)}, the same for every token of a completion: ${what}`));
+}
+
+const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value))}`;
 
 // A line for `r1 verify KIND --jsonl FILE`; `expected` is the verdict so far, to be corrected by whoever disagrees.
 function testCase(page, rollout) {

@@ -182,13 +182,14 @@ class App {
       this.head = headline.length ? (await ask("/api/curves", { runs: run.id, stage: stage.name, metrics: headline.join(","), width: 30, smooth: 0.6 })).charts : {};
       this.headKey = key;
     }
-    render($("hero"), [key, run.now, run.status, stage.resident_mb], () => [
+    render($("hero"), [key, run.now, run.status, stage.resident_mb, run.load], () => [
       el("div", { class: "where" },
         el("p", { class: "soft" }, el("span", { class: `status ${run.status}` }, run.status === "unknown" ? "no sign of life" : run.status), ` ${run.name}${run.seed === null ? "" : ` · seed ${run.seed}`}`),
         el("h2", {}, stage.title, " ", el("span", { class: "soft" }, stage.n_steps ? `${number(stage.step)} / ${number(stage.n_steps)}` : stage.n_rows ? `step ${number(stage.step)}` : "not begun")),
         el("p", { class: "soft" }, told(run, stage))),
       el("div", { class: "tiles" }, headline.map((name) => tile(name, this.head[name]?.[run.id])),
-        stage.resident_mb ? el("div", { class: "tile" }, el("span", { class: "soft" }, "Memory"), el("b", {}, number(stage.resident_mb, "MB")), el("small", { class: "soft" }, stage.peak_mb ? `peak of a process ${number(stage.peak_mb, "MB")}` : "all processes")) : null),
+        stage.resident_mb ? el("div", { class: "tile" }, el("span", { class: "soft" }, "Memory"), el("b", {}, number(stage.resident_mb, "MB")), el("small", { class: "soft" }, stage.peak_mb ? `peak of a process ${number(stage.peak_mb, "MB")}` : "all processes")) : null,
+        run.load ? el("div", { class: "tile" }, el("span", { class: "soft" }, "CPU"), el("b", {}, `${number(run.load.cores)} cores`), el("small", { class: "soft" }, `machine of ${run.load.n_cores} cores ${number(run.load.busy, "%")} busy`)) : null),
     ]);
   }
 
