@@ -21,7 +21,9 @@ def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
 def advantage_records(group: Group, config: RLConfig) -> list[dict[str, float]]:
     """Return `{"advantage": 0.87}` of each rollout, or `{}` of one that is masked, for samples."""
     return [
-        {"advantage": round(one.advantage, 4)} if any(one.loss_mask) else {}
+        {"advantage": round(one.advantage, 4)}
+        if one.advantage is not None and any(one.loss_mask)
+        else {}
         for one in group_trajectories(group, config)
     ]
 
