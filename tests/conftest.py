@@ -112,7 +112,7 @@ def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
 
 
 LONGEST = (
-    "test_whole_recipe.py", "test_vllm.py", "test_run.py", "test_endings.py",
+    "test_whole_recipe.py", "test_vllm.py", "test_vllm_sampler.py", "test_run.py", "test_endings.py",
     "test_nothing_lost.py", "test_chat_page.py", "test_accessibility.py", "test_processes.py",
     "test_look.py", "test_benchmarks.py",
 )  # fmt: skip
