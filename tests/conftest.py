@@ -112,9 +112,9 @@ def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
 
 
 LONGEST = (
-    "test_whole_recipe.py", "test_vllm.py", "test_vllm_sampler.py", "test_run.py", "test_endings.py",
-    "test_nothing_lost.py", "test_chat_page.py", "test_accessibility.py", "test_processes.py",
-    "test_look.py", "test_benchmarks.py",
+    "test_whole_recipe.py", "test_vllm.py", "test_vllm_sampler.py", "test_run.py",
+    "test_endings.py", "test_nothing_lost.py", "test_chat_page.py",
+    "test_accessibility.py", "test_processes.py", "test_look.py", "test_benchmarks.py",
 )  # fmt: skip
 """files that begin first, so that at the end no worker waits long for the other"""
 
