@@ -1,4 +1,5 @@
 // Elements, numbers and requests. A text only ever becomes a text node: nothing a model wrote is markup.
+import { t } from "./words.js";
 
 export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
@@ -68,9 +69,9 @@ export async function copy(text, button) {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
+    button.textContent = t("Copied");
   } catch {
-    button.textContent = "Not allowed by the browser";
+    button.textContent = t("Not allowed by the browser");
   }
   setTimeout(() => { button.textContent = label; }, 1500);
 }
