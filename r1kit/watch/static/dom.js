@@ -54,9 +54,11 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const s = Math.round(seconds);
   const [h, m] = [Math.floor(s / 3600), Math.floor((s % 3600) / 60)];
-  if (h >= 48) return `${Math.floor(h / 24)} d ${h % 24} h`;
-  if (h) return `${h} h ${String(m).padStart(2, "0")} min`;
-  return m >= 10 ? `${m} min` : m ? `${m} min ${String(s % 60).padStart(2, "0")} s` : seconds < 10 && seconds > 0 ? `${seconds.toFixed(1)} s` : `${s} s`;
+  if (h >= 48) return t("{0} d {1} h", Math.floor(h / 24), h % 24);
+  if (h) return t("{0} h {1} min", h, String(m).padStart(2, "0"));
+  if (m >= 10) return t("{0} min", m);
+  if (m) return t("{0} min {1} s", m, String(s % 60).padStart(2, "0"));
+  return t("{0} s", seconds < 10 && seconds > 0 ? seconds.toFixed(1) : s);
 }
 
 export function color(name) {

@@ -66,7 +66,7 @@ export function showPlan(node, run) {
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Stages" }, el("table", {},
         el("thead", {}, el("tr", {}, shown.map((i) => el("th", { scope: "col", class: i ? "num" : null }, t(head[i]))))),
         el("tbody", {}, rows.map((row) => el("tr", {}, shown.map((i) => el(i ? "td" : "th", { class: i ? "num" : null, scope: i ? null : "row" }, row[i]))))))),
-      el("p", { class: "soft" }, `${t("{0} spent so far", duration(spent))}${run.money ? `, ${run.money}` : ""}. `, planned ? "A plan states the expected value, once the base is measured, and the most." : ["Short runs begin without a plan; ", el("code", {}, "r1 plan RECIPE"), " makes one."]),
+      el("p", { class: "soft" }, `${t("{0} spent so far", duration(spent))}${run.money ? `, ${run.money}` : ""}. `, planned ? t("A plan states the expected value, once the base is measured, and the most.") : [t("Short runs begin without a plan; "), el("code", {}, "r1 plan RECIPE"), t(" makes one.")]),
       el("h3", {}, t("Machine")),
       el("dl", {}, machine.map(([key, value]) => [el("dt", {}, key.replace("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") || "none" : String(value))])),
       el("h3", {}, t("Command")),

@@ -151,7 +151,7 @@ export class Rollouts {
 
   async open(group, place) {
     if (group === undefined && this.rows.length) [group, place] = [this.rows[0].group, this.rows[0].place];
-    if (group === undefined) { render(this.reader, "none", () => [el("p", { class: "soft" }, this.page.n_rollouts ? t("No rollout fits the filter.") : "This run has recorded no rollouts yet: the first ones come with the first steps of an RL stage, or at the end of the base.")]); return; }
+    if (group === undefined) { render(this.reader, "none", () => [el("p", { class: "soft" }, this.page.n_rollouts ? t("No rollout fits the filter.") : t("This run has recorded no rollouts yet: the first ones come with the first steps of an RL stage, or at the end of the base."))]); return; }
     const key = [this.app.main, this.page.generation, group, place, this.app.state.tokens];
     if (this.opened === JSON.stringify(key)) return;
     let page, history;
