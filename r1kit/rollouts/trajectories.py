@@ -20,12 +20,11 @@ def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
 
 def advantage_records(group: Group, config: RLConfig) -> list[dict[str, float]]:
     """Return `{"advantage": 0.87}` of each rollout, or `{}` of one that is masked, for samples."""
-    return [
-        {"advantage": round(one.advantage, 4)}
-        if one.advantage is not None and any(one.loss_mask)
-        else {}
-        for one in group_trajectories(group, config)
-    ]
+    records: list[dict[str, float]] = []
+    for one in group_trajectories(group, config):
+        is_trained = one.advantage is not None and any(one.loss_mask)
+        records.append({"advantage": round(one.advantage or 0.0, 4)} if is_trained else {})
+    return records
 
 
 def trajectory(rollout: Rollout, advantage: float, is_masked: bool) -> Trajectory:

@@ -156,9 +156,10 @@ class WatchPages:
                 for run, own in zip(runs, columns, strict=True)
                 if own is not None and name in own.names
             }
-            charts[name] = {run: curve(steps, y, view) for run, (steps, y) in found.items()}
             if query.get("band") == "1" and len(found) > 1:
                 charts[name] = {"band": band(list(found.values()), view)}
+            else:
+                charts[name] = {run: curve(steps, y, view) for run, (steps, y) in found.items()}
         ends = [own.steps[-1] for own in columns if own]
         return {"charts": charts, "last": max(ends, default=0)}
 

@@ -27,6 +27,8 @@ T = TypeVar("T")
 REREAD_AFTER_S = 0.4
 """a page that asks more often gets what was read last"""
 DIAGNOSED_EVERY_S = 2.0
+DIAGNOSIS_SHARE = 0.005
+"""most of a core that the diagnosis takes: of a long stage it is made less often"""
 _SMALL_FILES = (
     "manifest.json", "recipe.json", "results.json", "clock.json", "forecast.json", "progress.json",
 )  # fmt: skip
@@ -56,6 +58,7 @@ class WatchedRun:
         self._n_damaged = 0
         self._stamps: dict[str, tuple[int, int] | None] = {}
         self._read_at = self._diagnosed_at = -REREAD_AFTER_S
+        self._diagnosis_s = 0.0
         self._findings: dict[str, tuple[int, list[Finding]]] = {}
 
     @cached_property
@@ -134,12 +137,15 @@ class WatchedRun:
         """Return the diagnosis of every stage; a stage without new steps keeps its findings."""
         with self.lock:
             now = time.monotonic()
-            is_due = now - self._diagnosed_at >= DIAGNOSED_EVERY_S
+            pause_s = max(DIAGNOSED_EVERY_S, self._diagnosis_s / DIAGNOSIS_SHARE)
+            is_due = now - self._diagnosed_at >= pause_s
             for stage, columns in self.columns.items():
                 known = self._findings.get(stage)
                 if known is None or (is_due and known[0] != len(columns)):
                     self._diagnosed_at = now
+                    started_s = time.thread_time()
                     self._findings[stage] = len(columns), self._diagnosed(stage, columns)
+                    self._diagnosis_s = time.thread_time() - started_s
             found = [
                 finding
                 for stage in self.columns

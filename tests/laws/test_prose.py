@@ -30,7 +30,8 @@ torchrun and shards with their checkpoints (900). r1 run kept its own start of r
 torchrun's, because it answers Ctrl-C and a dead rank within seconds. What every rank spends a step
 on, with FLOPs and MFU, took 300 lines, plans for numbers of GPUs, known models among them, 300. The
 page of r1 watch took 1,750: files that grow, an index of rollouts, curves for a screen, what a run
-records for it. Figures for talks in three languages took 760, r1 push 220."""
+records for it. Figures for talks in three languages took 760, r1 push 220, the load and the
+price of a run 80."""
 FRAGMENT = re.compile(
     r"(of|by|as|with|without|in|at|for|from|to|on|under|behind|beside|between|after|before|what|"
     r"which|where|who|whoever|whose|whether|how|when|while|why|those|all|if|until|because|and|or|"

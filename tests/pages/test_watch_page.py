@@ -159,6 +159,19 @@ def test_rollouts_are_chosen_read_and_copied(watch: Opened) -> None:
     assert [row["step"] for row in rows] == [5] * 4
 
 
+def test_the_page_speaks_korean_and_chinese(watch: Opened) -> None:
+    page = watch("runs=seed0&tab=rollouts&lang=ko")
+    page.wait_for_selector("text=롤아웃 25개 중 25개")
+    assert page.get_attribute("html", "lang") == "ko"
+    assert page.inner_text("#tab-diagnosis").startswith("진단")
+    assert "검증기" in page.inner_text(".verdict-box")
+    page.select_option("select.language", "zh")
+    page.wait_for_selector("text=25 个采样中的 25 个")
+    assert "lang=zh" in page.url
+    page.click("#tab-curves")
+    page.wait_for_selector("[data-chart='rewards/accuracy/mean'] >> text=正确率")
+
+
 def test_hostile_text_is_shown_as_it_is(watch: Opened) -> None:
     page = watch("runs=seed0&tab=rollouts")
     page.wait_for_selector(".reader .thinking")

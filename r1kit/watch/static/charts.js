@@ -1,6 +1,7 @@
 // A chart: a card with a title, the values under the pointer, and curves drawn by uPlot.
 import { color, el, number, seriesColor } from "./dom.js";
 import { shortName } from "./metrics.js";
+import { t } from "./words.js";
 
 const HEIGHT = 190;
 
@@ -11,10 +12,10 @@ export class Chart {
     this.view = view;
     this.legend = el("div", { class: "legend" });
     this.note = el("p", { class: "aside" });
-    this.plot = el("div", { class: "plot", tabindex: "0", role: "img", "aria-label": spec.title });
+    this.plot = el("div", { class: "plot", tabindex: "0", role: "img", "aria-label": t(spec.title) });
     this.plot.addEventListener("keydown", (event) => this.onKey(event));
     this.node = el("figure", { class: "card chart", "data-chart": spec.id },
-      el("figcaption", {}, el("h3", {}, spec.title), el("p", { class: "soft" }, spec.meaning)),
+      el("figcaption", {}, el("h3", {}, t(spec.title)), el("p", { class: "soft" }, t(spec.meaning))),
       this.legend, this.plot, this.note);
   }
 
@@ -40,11 +41,11 @@ export class Chart {
     const values = tables.flatMap((table) => table.slice(1)).flat().filter((value) => value !== null);
     const isLog = log && values.length > 0 && Math.min(...extent(values)) > 0;
     const notes = [];
-    if (smooth > 0 && series.length) notes.push(isBand ? `Smoothed (EMA ${smooth}).` : `Smoothed (EMA ${smooth}); the raw values are behind.`);
-    if (log && !isLog && values.length) notes.push("Linear: a log axis has no place for values of 0 or below.");
-    if (isBand) notes.push(`Line: mean of ${Math.max(...series.map((one) => one.n ?? 0))} seeds. Band: lowest to highest.`);
-    if (this.spec.together && runs.length > 1) notes.push(`Of ${main} alone.`);
-    if (!values.length) notes.push("No numbers yet.");
+    if (smooth > 0 && series.length) notes.push(isBand ? t("Smoothed (EMA {0}).", smooth) : t("Smoothed (EMA {0}); the raw values are behind.", smooth));
+    if (log && !isLog && values.length) notes.push(t("Linear: a log axis has no place for values of 0 or below."));
+    if (isBand) notes.push(t("Line: mean of {0} seeds. Band: lowest to highest.", Math.max(...series.map((one) => one.n ?? 0))));
+    if (this.spec.together && runs.length > 1) notes.push(t("Of {0} alone.", main));
+    if (!values.length) notes.push(t("No numbers yet."));
     this.note.textContent = notes.join(" ");
     this.series = series;
     const data_ = tables.length ? (tables.length > 1 ? uPlot.join(tables) : tables[0]) : [[], []];
@@ -58,7 +59,7 @@ export class Chart {
         { ...points(data[name][main]), label: shortName(name), stroke: seriesColor(index) }));
     }
     const found = data[this.spec.metrics[0]] ?? {};
-    if (found.band) return [{ ...found.band, label: `mean of ${found.band.n} seeds`, stroke: seriesColor(runs.find((run) => run.id === main)?.color ?? 0) }];
+    if (found.band) return [{ ...found.band, label: t("mean of {0} seeds", found.band.n), stroke: seriesColor(runs.find((run) => run.id === main)?.color ?? 0) }];
     return runs.filter((run) => found[run.id]).map((run) => (
       { ...points(found[run.id]), label: run.label, stroke: seriesColor(run.color) }));
   }
@@ -124,7 +125,7 @@ export class Chart {
   described(index) {
     const step = index === null || !this.uplot ? null : this.uplot.data[0][index];
     const told = this.series.map((one) => `${one.label} ${number(valueAt(one, step), this.spec.unit)}`);
-    return `${this.spec.title}${step === null || step === undefined ? "" : `, step ${step}`}: ${told.join(", ") || "no numbers yet"}`;
+    return `${t(this.spec.title)}${step === null || step === undefined ? "" : `, step ${step}`}: ${told.join(", ") || "no numbers yet"}`;
   }
 
   showValues(index) {
@@ -137,7 +138,7 @@ export class Chart {
         this.series.length > 1 || one.low ? el("span", { class: "soft" }, one.label) : null,
         el("b", {}, number(valueAt(one, step), this.spec.unit)),
         one.low ? el("span", { class: "soft" }, `${number(valueAt({ x: one.x, y: one.low }, step), this.spec.unit)} – ${number(valueAt({ x: one.x, y: one.high }, step), this.spec.unit)}`) : null)),
-      el("span", { class: "at soft" }, isAt ? `step ${number(step)}` : "latest"));
+      el("span", { class: "at soft" }, isAt ? t("step {0}", number(step)) : t("latest")));
     if (!isAt) this.plot.setAttribute("aria-label", `${this.described(null)}. Arrow keys move along the curve, plus and minus zoom.`);
   }
 

@@ -1,4 +1,5 @@
 // Elements, numbers and requests. A text only ever becomes a text node: nothing a model wrote is markup.
+import { t } from "./words.js";
 
 export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
@@ -53,9 +54,11 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   const s = Math.round(seconds);
   const [h, m] = [Math.floor(s / 3600), Math.floor((s % 3600) / 60)];
-  if (h >= 48) return `${Math.floor(h / 24)} d ${h % 24} h`;
-  if (h) return `${h} h ${String(m).padStart(2, "0")} min`;
-  return m >= 10 ? `${m} min` : m ? `${m} min ${String(s % 60).padStart(2, "0")} s` : seconds < 10 && seconds > 0 ? `${seconds.toFixed(1)} s` : `${s} s`;
+  if (h >= 48) return t("{0} d {1} h", Math.floor(h / 24), h % 24);
+  if (h) return t("{0} h {1} min", h, String(m).padStart(2, "0"));
+  if (m >= 10) return t("{0} min", m);
+  if (m) return t("{0} min {1} s", m, String(s % 60).padStart(2, "0"));
+  return t("{0} s", seconds < 10 && seconds > 0 ? seconds.toFixed(1) : s);
 }
 
 export function color(name) {
@@ -68,9 +71,9 @@ export async function copy(text, button) {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
+    button.textContent = t("Copied");
   } catch {
-    button.textContent = "Not allowed by the browser";
+    button.textContent = t("Not allowed by the browser");
   }
   setTimeout(() => { button.textContent = label; }, 1500);
 }

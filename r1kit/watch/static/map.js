@@ -1,5 +1,6 @@
 // The stages of the recipe as the paper draws them, with what each has reached.
 import { duration, el, number, render, svg } from "./dom.js";
+import { t } from "./words.js";
 
 const MARK = { finished: "✓", now: "●", begun: "◐", next: "○" };
 const STATE = { finished: "finished", now: "running", begun: "begun", next: "not begun" };
@@ -34,14 +35,14 @@ function card(stage, run, chosen, choose) {
   return el("button", { class: `stage ${stage.state}`, type: "button", "data-stage": stage.name, "data-focus": `stage-${stage.name}`,
                         "aria-pressed": String(stage.name === chosen), onclick: () => choose(stage.name) },
     el("span", { class: "title" }, el("i", { class: "mark", "aria-hidden": "true" }, MARK[stage.state]), stage.title,
-      el("span", { class: "hidden" }, `, ${STATE[stage.state]}`)),
+      el("span", { class: "hidden" }, `, ${t(STATE[stage.state])}`)),
     stage.pass_at_1 !== null && stage.pass_at_1 !== undefined
       ? el("span", { class: "score" }, number(stage.pass_at_1, "%"), el("small", {}, stage.stderr ? ` ± ${(100 * stage.stderr).toFixed(1)}` : ""))
-      : el("span", { class: "score soft" }, isCounting ? run.now.what.split(/[,:]/)[0].slice(0, 24) : isNow ? "training" : ""),
+      : el("span", { class: "score soft" }, isCounting ? run.now.what.split(/[,:]/)[0].slice(0, 24) : isNow ? t("training") : ""),
     el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: { width: `${100 * (stage.state === "finished" ? 1 : Math.min(1, done))}%` } })),
     el("span", { class: "facts soft" },
-      isCounting ? `${number(run.now.step)} / ${number(run.now.n_steps)}` : stage.state === "next" ? "" : `${number(stage.step)}${stage.n_steps && stage.state !== "finished" ? ` / ${number(stage.n_steps)}` : ""} steps`,
-      isNow && run.now?.seconds_left ? ` · ${duration(run.now.seconds_left)} left` : stage.wall_s ? ` · ${duration(stage.wall_s)}` : ""));
+      isCounting ? `${number(run.now.step)} / ${number(run.now.n_steps)}` : stage.state === "next" ? "" : t("{0} steps", `${number(stage.step)}${stage.n_steps && stage.state !== "finished" ? ` / ${number(stage.n_steps)}` : ""}`),
+      isNow && run.now?.seconds_left ? ` · ${t("{0} left", duration(run.now.seconds_left))}` : stage.wall_s ? ` · ${duration(stage.wall_s)}` : ""));
 }
 
 function chip(stage, chosen, choose) {

@@ -2,6 +2,7 @@
 import { ask, copy, duration, el, number, render } from "./dom.js";
 import { Chart } from "./charts.js";
 import { about } from "./metrics.js";
+import { t } from "./words.js";
 
 const LEVEL = { warning: "Warning", note: "Note", fine: "Fine" };
 
@@ -18,7 +19,7 @@ export class Diagnosis {
     if (!isSame) {
       this.charts.forEach(({ chart }) => chart.close());
       this.charts = [];
-      render(this.node, key, () => (run.findings.length ? sorted(run.findings).map((finding) => this.card(finding)) : el("p", { class: "soft" }, "Nothing to diagnose yet: no step is done.")));
+      render(this.node, key, () => (run.findings.length ? sorted(run.findings).map((finding) => this.card(finding)) : el("p", { class: "soft" }, t("Nothing to diagnose yet: no step is done."))));
     }
     await Promise.all(this.charts.map(async ({ chart, stage }) => {
       const { charts } = await ask("/api/curves", { runs: run.id, stage, metrics: chart.spec.id, width: 400, smooth: 0 });
@@ -34,7 +35,7 @@ export class Diagnosis {
     });
     return el("article", { class: `finding ${finding.level}` },
       el("div", { class: "words" },
-        el("h3", {}, el("span", { class: "level" }, LEVEL[finding.level]), finding.title,
+        el("h3", {}, el("span", { class: "level" }, t(LEVEL[finding.level])), finding.title,
           finding.stage ? el("button", { class: "link", type: "button", onclick: () => this.app.go({ tab: "curves", stage: finding.stage }) }, finding.stage) : null),
         el("p", {}, finding.observation, " ", finding.cause),
         finding.action ? el("p", { class: "action" }, finding.action) : null),
@@ -63,15 +64,15 @@ export function showPlan(node, run) {
     const spent = run.stages.reduce((sum, stage) => sum + (stage.wall_s ?? 0), 0);
     return [
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Stages" }, el("table", {},
-        el("thead", {}, el("tr", {}, shown.map((i) => el("th", { scope: "col", class: i ? "num" : null }, head[i])))),
+        el("thead", {}, el("tr", {}, shown.map((i) => el("th", { scope: "col", class: i ? "num" : null }, t(head[i]))))),
         el("tbody", {}, rows.map((row) => el("tr", {}, shown.map((i) => el(i ? "td" : "th", { class: i ? "num" : null, scope: i ? null : "row" }, row[i]))))))),
-      el("p", { class: "soft" }, `${duration(spent)} spent so far${run.money ? `, ${run.money}` : ""}. `, planned ? "A plan states the expected value, once the base is measured, and the most." : ["Short runs begin without a plan; ", el("code", {}, "r1 plan RECIPE"), " makes one."]),
-      el("h3", {}, "Machine"),
+      el("p", { class: "soft" }, `${t("{0} spent so far", duration(spent))}${run.money ? `, ${run.money}` : ""}. `, planned ? t("A plan states the expected value, once the base is measured, and the most.") : [t("Short runs begin without a plan; "), el("code", {}, "r1 plan RECIPE"), t(" makes one.")]),
+      el("h3", {}, t("Machine")),
       el("dl", {}, machine.map(([key, value]) => [el("dt", {}, key.replace("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") || "none" : String(value))])),
-      el("h3", {}, "Command"),
-      el("pre", { tabindex: "0" }, run.machine.command || "unknown"),
-      run.machine.command ? el("button", { type: "button", onclick: (event) => copy(run.machine.command, event.currentTarget) }, "Copy") : null,
-      el("p", { class: "soft" }, "Folder: ", el("code", {}, run.path)),
+      el("h3", {}, t("Command")),
+      el("pre", { tabindex: "0" }, run.machine.command || t("unknown")),
+      run.machine.command ? el("button", { type: "button", onclick: (event) => copy(run.machine.command, event.currentTarget) }, t("Copy")) : null,
+      el("p", { class: "soft" }, t("Folder: "), el("code", {}, run.path)),
     ];
   });
 }

@@ -1,5 +1,6 @@
 // The rollout browser: what the model wrote, step by step, with what the verifier read.
 import { ask, copy, duration, el, number, render } from "./dom.js";
+import { t } from "./words.js";
 
 const ORDERS = { newest: "newest first", oldest: "oldest first", best: "best first", worst: "worst first", longest: "longest first", shortest: "shortest first" };
 const VERDICTS = { "": "all", right: "right", wrong: "wrong", undecided: "undecided" };
@@ -49,22 +50,22 @@ export class Rollouts {
     const { state } = this.app;
     const choice = (name, label, values) => el("label", {}, label,
       el("select", { "data-focus": name, onchange: (event) => this.change({ [name]: event.target.value }) },
-        Object.entries(values).map(([value, text]) => el("option", { value, selected: (state[name] ?? "") === value }, text))));
+        Object.entries(values).map(([value, text]) => el("option", { value, selected: (state[name] ?? "") === value }, value && name !== "order" ? text : t(text)))));
     const named = (values, all) => ({ "": all, ...Object.fromEntries(values.map((value) => [value, value])) });
     const limit = (name, label, step = "1") => el("label", {}, label,
       el("input", { type: "number", min: step === "1" ? "0" : null, step, size: "5", "data-focus": name, value: state[name] ?? "", onchange: (event) => this.change({ [name]: event.target.value }) }));
     render(this.filters, [page.stages, page.tasks, page.languages, state.from_stage, state.verdict, state.task, state.language, state.order, state.problem, state.min_tokens, state.max_tokens, state.step, page.parts, state.part, state.min_part, state.max_part], () => [
-      choice("from_stage", "Stage", named(page.stages, "all stages")),
-      el("div", { class: "segments", role: "group", "aria-label": "Verdict" }, Object.entries(VERDICTS).map(([value, text]) => el("button", {
-        type: "button", "data-focus": `verdict-${value}`, "aria-pressed": String((state.verdict ?? "") === value), onclick: () => this.change({ verdict: value }) }, text))),
-      page.tasks.length > 1 ? choice("task", "Task", named(page.tasks, "all tasks")) : null,
-      page.languages.length > 1 ? choice("language", "Language", named(page.languages, "all")) : null,
-      choice("order", "Order", ORDERS),
-      limit("min_tokens", "Tokens from"), limit("max_tokens", "to"),
-      page.parts.length ? choice("part", "Reward part", named(page.parts, "any")) : null,
-      state.part ? [limit("min_part", "from", "any"), limit("max_part", "to", "any")] : null,
-      state.problem ? el("button", { type: "button", class: "on", onclick: () => this.change({ problem: "" }) }, `Only ${state.problem.slice(0, 40)} ✕`) : null,
-      el("a", { class: "button", href: `/api/export?${new URLSearchParams(Object.entries(this.query()).filter(([, value]) => value))}`, download: "rollouts.jsonl" }, "Export JSONL"),
+      choice("from_stage", t("Stage"), named(page.stages, "all stages")),
+      el("div", { class: "segments", role: "group", "aria-label": t("Verdict") }, Object.entries(VERDICTS).map(([value, text]) => el("button", {
+        type: "button", "data-focus": `verdict-${value}`, "aria-pressed": String((state.verdict ?? "") === value), onclick: () => this.change({ verdict: value }) }, t(text)))),
+      page.tasks.length > 1 ? choice("task", t("Task"), named(page.tasks, "all tasks")) : null,
+      page.languages.length > 1 ? choice("language", t("Language"), named(page.languages, "all")) : null,
+      choice("order", t("Order"), ORDERS),
+      limit("min_tokens", t("Tokens from")), limit("max_tokens", t("to")),
+      page.parts.length ? choice("part", t("Reward part"), named(page.parts, "any")) : null,
+      state.part ? [limit("min_part", t("from"), "any"), limit("max_part", t("to"), "any")] : null,
+      state.problem ? el("button", { type: "button", class: "on", onclick: () => this.change({ problem: "" }) }, t("Only {0} ✕", state.problem.slice(0, 40))) : null,
+      el("a", { class: "button", href: `/api/export?${new URLSearchParams(Object.entries(this.query()).filter(([, value]) => value))}`, download: "rollouts.jsonl" }, t("Export JSONL")),
     ]);
   }
 
@@ -85,29 +86,29 @@ export class Rollouts {
         bars.push(el("i", { class: at >= i && at < i + size ? "here" : null }, el("b", { style: { height: `${(100 * right) / all}%` } })));
       }
       const [step, right, wrong, open] = at < 0 ? [null] : inTraining[at];
-      const said = at < 0 ? `all ${number(inTraining.length)} recorded steps` : `step ${number(step)}: ${right} of ${right + wrong + open} right`;
+      const said = at < 0 ? t("all {0} recorded steps", number(inTraining.length)) : t("step {0}: {1} of {2} right", number(step), right, right + wrong + open);
       return [
         el("div", { class: "bars", "aria-hidden": "true" }, bars),
         el("input", { type: "range", min: "0", max: String(inTraining.length - 1), value: String(at < 0 ? inTraining.length - 1 : at), "data-focus": "step",
-                      "aria-label": "Step", "aria-valuetext": said, oninput: (event) => this.change({ step: String(this.steps[event.target.value]) }) }),
-        el("p", { class: "soft" }, said, at < 0 ? null : el("button", { type: "button", class: "link", onclick: () => this.change({ step: "" }) }, "all steps")),
+                      "aria-label": t("Step"), "aria-valuetext": said, oninput: (event) => this.change({ step: String(this.steps[event.target.value]) }) }),
+        el("p", { class: "soft" }, said, at < 0 ? null : el("button", { type: "button", class: "link", onclick: () => this.change({ step: "" }) }, t("all steps"))),
       ];
     });
   }
 
   drawList() {
     const { state } = this.app;
-    this.count.textContent = this.page.total ? `${number(this.page.total)} of ${number(this.page.n_rollouts)} rollouts${this.page.n_damaged ? `, ${this.page.n_damaged} damaged lines` : ""}` : "No rollout fits.";
+    this.count.textContent = this.page.total ? `${t("{0} of {1} rollouts", number(this.page.total), number(this.page.n_rollouts))}${this.page.n_damaged ? `, ${this.page.n_damaged} damaged lines` : ""}` : t("No rollout fits.");
     const open = this.rows[this.at];
     render(this.list, [this.rows, state.group, state.place, this.page.total, this.app.main], () => [
       this.rows.map((row) => {
         const isOpen = row === open;
         return el("div", { class: `row ${row.verdict}`, role: "option", id: `row-${row.number}`, "aria-selected": String(isOpen), onclick: () => this.choose(row) },
-          el("span", { class: "verdict", "aria-label": row.verdict }, MARKS[row.verdict]),
+          el("span", { class: "verdict", "aria-label": t(row.verdict) }, MARKS[row.verdict]),
           el("span", { class: "question", dir: "auto" }, row.question),
-          el("span", { class: "soft" }, [row.stage, row.step === null ? "end" : `step ${number(row.step)}`, row.n_tokens ? `${number(row.n_tokens)} tokens` : "", `reward ${number(row.score)}`].filter(Boolean).join(" · ")));
+          el("span", { class: "soft" }, [row.stage, row.step === null ? t("end") : t("step {0}", number(row.step)), row.n_tokens ? t("{0} tokens", number(row.n_tokens)) : "", t("reward {0}", number(row.score))].filter(Boolean).join(" · ")));
       }),
-      this.page.total > this.rows.length ? el("button", { type: "button", onclick: () => { this.n += PAGE; this.app.refresh(); } }, "Show more") : null,
+      this.page.total > this.rows.length ? el("button", { type: "button", onclick: () => { this.n += PAGE; this.app.refresh(); } }, t("Show more")) : null,
     ]);
     if (open) this.list.setAttribute("aria-activedescendant", `row-${open.number}`);
     else this.list.removeAttribute("aria-activedescendant");
@@ -150,7 +151,7 @@ export class Rollouts {
 
   async open(group, place) {
     if (group === undefined && this.rows.length) [group, place] = [this.rows[0].group, this.rows[0].place];
-    if (group === undefined) { render(this.reader, "none", () => [el("p", { class: "soft" }, this.page.n_rollouts ? "No rollout fits the filter." : "This run has recorded no rollouts yet: the first ones come with the first steps of an RL stage, or at the end of the base.")]); return; }
+    if (group === undefined) { render(this.reader, "none", () => [el("p", { class: "soft" }, this.page.n_rollouts ? t("No rollout fits the filter.") : t("This run has recorded no rollouts yet: the first ones come with the first steps of an RL stage, or at the end of the base."))]); return; }
     const key = [this.app.main, this.page.generation, group, place, this.app.state.tokens];
     if (this.opened === JSON.stringify(key)) return;
     let page, history;
@@ -171,10 +172,10 @@ export class Rollouts {
 
   read(page, place, history) {
     const rollout = page.rollouts[place] ?? page.rollouts[0];
-    if (!rollout) return [el("p", { class: "soft" }, "This group is empty.")];
+    if (!rollout) return [el("p", { class: "soft" }, t("This group is empty."))];
     const verdict = wordOf(rollout.correct);
     const { problem } = page;
-    const facts = [page.stage, page.step === null || page.step === undefined ? "end of the stage" : `step ${number(page.step)}`, problem.task, problem.language, problem.id].filter(Boolean);
+    const facts = [page.stage, page.step === null || page.step === undefined ? t("end of the stage") : t("step {0}", number(page.step)), problem.task, problem.language, problem.id].filter(Boolean);
     return [
       el("p", { class: "soft" }, facts.join(" · ")),
       el("h3", { class: "asked", dir: "auto" }, problem.question ?? ""),
@@ -182,27 +183,27 @@ export class Rollouts {
         page.rollouts.map((one, i) => el("button", { type: "button", class: `pill ${wordOf(one.correct)}`, "data-focus": `pill-${i}`, "aria-pressed": String(i === place),
           "aria-label": `completion ${i + 1}, ${wordOf(one.correct)}, ${number(one.n_tokens)} tokens`, onclick: () => this.app.go({ group: String(page.group), place: String(i) }) },
           MARKS[wordOf(one.correct)], el("small", {}, number(one.n_tokens))))) : null,
-      history.length > 1 ? el("div", { class: "history" }, el("span", { class: "soft" }, "This problem:"),
+      history.length > 1 ? el("div", { class: "history" }, el("span", { class: "soft" }, t("This problem:")),
         history.slice(-40).map((one) => el("button", { type: "button", "data-focus": `at-${one.group}`, "aria-pressed": String(one.group === page.group), onclick: () => this.app.go({ group: String(one.group), place: "0" }) },
           one.step === null ? one.stage : `${one.stage} ${number(one.step)}`, el("small", {}, one.n > 1 ? ` ${one.n_right}/${one.n}` : ` ${one.n_right ? "✓" : "✗"}`, one.mean_tokens ? ` · ${number(one.mean_tokens)} tokens` : "")))) : null,
-      rollout.tokens?.length ? el("label", { class: "switch soft" }, "Tokens", el("select", { "data-focus": "tokens", onchange: (event) => { this.opened = ""; this.app.go({ tokens: event.target.value }); } },
-        Object.entries(shownTokens(rollout)).map(([value, text]) => el("option", { value, selected: (this.app.state.tokens ?? "") === value }, text)))) : null,
+      rollout.tokens?.length ? el("label", { class: "switch soft" }, t("Tokens"), el("select", { "data-focus": "tokens", onchange: (event) => { this.opened = ""; this.app.go({ tokens: event.target.value }); } },
+        Object.entries(shownTokens(rollout)).map(([value, text]) => el("option", { value, selected: (this.app.state.tokens ?? "") === value }, t(text))))) : null,
       rollout.tokens?.length && this.app.state.tokens === "logprob" ? surprising(rollout.tokens)
         : rollout.tokens?.length && this.app.state.tokens === "advantage" && rollout.advantage !== null ? advantaged(rollout) : [
-      rollout.thinking ? el("section", { class: "thinking" }, el("h4", {}, "Thinking"), el("p", { dir: "auto" }, parts(rollout.thinking))) : null,
-      el("section", { class: "answer" }, el("h4", {}, "Answer"),
-        rollout.answer ? el("p", { dir: "auto" }, parts(rollout.answer)) : el("p", { class: "soft" }, "none: the thinking never ended"))],
-      el("section", { class: `verdict-box ${verdict}` }, el("h4", {}, "Verifier"),
+      rollout.thinking ? el("section", { class: "thinking" }, el("h4", {}, t("Thinking")), el("p", { dir: "auto" }, parts(rollout.thinking))) : null,
+      el("section", { class: "answer" }, el("h4", {}, t("Answer")),
+        rollout.answer ? el("p", { dir: "auto" }, parts(rollout.answer)) : el("p", { class: "soft" }, t("none: the thinking never ended")))],
+      el("section", { class: `verdict-box ${verdict}` }, el("h4", {}, t("Verifier")),
         el("dl", {},
-          el("dt", {}, "verdict"), el("dd", {}, el("b", {}, `${MARKS[verdict]} ${verdict}`), rollout.why ? `: ${rollout.why}` : ""),
-          rollout.extracted === undefined || rollout.extracted === null ? null : [el("dt", {}, "read"), el("dd", {}, el("code", {}, rollout.extracted))],
-          problem.gold ? [el("dt", {}, "expected"), el("dd", {}, el("code", {}, problem.gold))] : null,
-          rollout.n_tokens && [el("dt", {}, "length"), el("dd", {}, `${number(rollout.n_tokens)} tokens${rollout.finish === "length" ? ", cut off at max_tokens" : ""}`)]),
+          el("dt", {}, t("verdict")), el("dd", {}, el("b", {}, `${MARKS[verdict]} ${t(verdict)}`), rollout.why ? `: ${rollout.why}` : ""),
+          rollout.extracted === undefined || rollout.extracted === null ? null : [el("dt", {}, t("read")), el("dd", {}, el("code", {}, rollout.extracted))],
+          problem.gold ? [el("dt", {}, t("expected")), el("dd", {}, el("code", {}, problem.gold))] : null,
+          rollout.n_tokens && [el("dt", {}, t("length")), el("dd", {}, t(rollout.finish === "length" ? "{0} tokens, cut off at max_tokens" : "{0} tokens", number(rollout.n_tokens)))]),
         this.reward(page, rollout)),
       el("div", { class: "actions" },
-        el("button", { type: "button", onclick: (event) => copy(testCase(page, rollout), event.currentTarget) }, "Copy as test case"),
-        el("button", { type: "button", onclick: (event) => copy(rollout.text, event.currentTarget) }, "Copy text"),
-        history.length > 1 ? el("button", { type: "button", onclick: () => this.change({ problem: this.problemOf(page.group, page) }) }, "Only this problem") : null),
+        el("button", { type: "button", onclick: (event) => copy(testCase(page, rollout), event.currentTarget) }, t("Copy as test case")),
+        el("button", { type: "button", onclick: (event) => copy(rollout.text, event.currentTarget) }, t("Copy text")),
+        history.length > 1 ? el("button", { type: "button", onclick: () => this.change({ problem: this.problemOf(page.group, page) }) }, t("Only this problem")) : null),
     ];
   }
 
@@ -213,7 +214,7 @@ export class Rollouts {
     return el("div", { class: "parts" },
       partsOf.map(([name, value]) => el("span", { class: "part" }, el("span", { class: "soft" }, name), el("b", {}, number(value)),
         el("i", { "aria-hidden": "true" }, el("i", { style: { width: `${100 * Math.min(1, Math.max(0, value))}%` } })))),
-      page.rollouts.length > 1 ? el("span", { class: "part" }, el("span", { class: "soft" }, page.has_total ? "reward against its group" : "sum of parts against its group"), el("b", {}, `${above >= 0 ? "+" : "−"}${number(Math.abs(above))}`)) : null);
+      page.rollouts.length > 1 ? el("span", { class: "part" }, el("span", { class: "soft" }, t(page.has_total ? "reward against its group" : "sum of parts against its group")), el("b", {}, `${above >= 0 ? "+" : "−"}${number(Math.abs(above))}`)) : null);
   }
 }
 
@@ -223,12 +224,12 @@ function parts(texts) {
 
 // Every token on a ground that is the darker the less likely the token was when it was sampled.
 function surprising(tokens) {
-  return el("section", { class: "tokens" }, el("h4", {}, "Completion, token by token"),
+  return el("section", { class: "tokens" }, el("h4", {}, t("Completion, token by token")),
     el("p", { dir: "auto" }, tokens.map(([text, logprob]) => {
       const strength = logprob === null ? 0 : Math.min(1, -logprob / 4);
-      return el("span", { style: { "--strength": `${Math.round(70 * strength)}%` }, title: logprob === null ? "not recorded" : `log p ${logprob}, p ${number(Math.exp(logprob))}` }, text || "·");
+      return el("span", { style: { "--strength": `${Math.round(70 * strength)}%` }, title: logprob === null ? t("not recorded") : `log p ${logprob}, p ${number(Math.exp(logprob))}` }, text || "·");
     })),
-    el("p", { class: "soft scale" }, "certain ", [0, 1, 2, 3, 4].map((nats) => el("span", { style: { "--strength": `${(70 * nats) / 4}%` } }, `−${nats}`)), " surprising, in nats"));
+    el("p", { class: "soft scale" }, `${t("certain")} `, [0, 1, 2, 3, 4].map((nats) => el("span", { style: { "--strength": `${(70 * nats) / 4}%` } }, `−${nats}`)), ` ${t("surprising, in nats")}`));
 }
 
 const shownTokens = (rollout) => ({ "": "as text", logprob: "by log-probability", ...(rollout.advantage === null ? {} : { advantage: "by advantage" }) });
@@ -236,9 +237,9 @@ const shownTokens = (rollout) => ({ "": "as text", logprob: "by log-probability"
 // Every token of a completion has the advantage of the completion, so that the ground is the same everywhere.
 function advantaged({ tokens, advantage }) {
   const [kind, what] = advantage > 0 ? ["raised", "the step makes these tokens likelier"] : advantage < 0 ? ["lowered", "the step makes these tokens less likely"] : ["", "the rewards of this group are equal, so that the step learns nothing from it"];
-  return el("section", { class: "tokens" }, el("h4", {}, "Completion, token by token"),
+  return el("section", { class: "tokens" }, el("h4", {}, t("Completion, token by token")),
     el("p", { dir: "auto" }, tokens.map(([text]) => el("span", { class: kind, style: { "--strength": `${Math.round(Math.min(60, 30 * Math.abs(advantage)))}%` } }, text || "·"))),
-    el("p", { class: "soft scale" }, `advantage ${signed(advantage)}, the same for every token of a completion: ${what}`));
+    el("p", { class: "soft scale" }, t("advantage {0}, the same for every token of a completion: {1}", signed(advantage), t(what))));
 }
 
 const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value))}`;

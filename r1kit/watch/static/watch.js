@@ -5,6 +5,7 @@ import { HEADLINES, about, chartsOf } from "./metrics.js";
 import { drawMap } from "./map.js";
 import { Diagnosis, showPlan } from "./panels.js";
 import { Rollouts } from "./rollouts.js";
+import { LANGUAGES, language, t } from "./words.js";
 
 const TABS = { curves: "Curves", rollouts: "Rollouts", diagnosis: "Diagnosis", plan: "Plan & machine" };
 const EVERY_MS = 1000;
@@ -85,7 +86,7 @@ class App {
       this.say("");
     } catch (error) {
       this.version = "";
-      this.say(error.status ? error.message : "The page has lost r1 watch; it asks again every second.");
+      this.say(error.status ? error.message : t("The page has lost r1 watch; it asks again every second."));
     }
     setTimeout(() => this.poll(), EVERY_MS);
   }
@@ -120,7 +121,7 @@ class App {
   async draw() {
     this.drawRuns();
     if (!this.runs.length) {
-      render($("hero"), "empty", () => [el("h2", {}, "No run yet"), el("p", { class: "soft" }, "A run that begins in the watched folder appears here by itself.")]);
+      render($("hero"), "empty", () => [el("h2", {}, t("No run yet")), el("p", { class: "soft" }, t("A run that begins in the watched folder appears here by itself."))]);
       return;
     }
     if (this.opened.some((name) => !this.open[name])) { // just chosen
@@ -134,8 +135,7 @@ class App {
     drawMap($("map"), run, this.stage, (stage) => this.go({ stage, from: "", to: "" }));
     render($("remarks"), run.remarks, () => run.remarks.map((text) => el("p", { class: "remark", role: "alert" }, text)));
     this.drawTabs(run);
-    await this.drawHero(run);
-    if (this.tab === "curves") await this.drawCurves(run);
+    await Promise.all([this.drawHero(run), this.tab === "curves" ? this.drawCurves(run) : null]);
     if (this.tab === "rollouts") await this.rollouts.show(run);
     if (this.tab === "diagnosis") await this.diagnosis.show(run);
     if (this.tab === "plan") showPlan(this.plan, run);
@@ -144,10 +144,10 @@ class App {
   drawRuns() {
     const opened = this.opened;
     render($("runs"), [this.runs, opened], () => this.runs.map((run, index) => el("span", { class: `run ${run.status}` },
-      el("input", { type: "checkbox", checked: opened.includes(run.id), "aria-label": `Show ${run.id} too`, "data-focus": `check-${run.id}`,
+      el("input", { type: "checkbox", checked: opened.includes(run.id), "aria-label": t("Show {0} too", run.id), "data-focus": `check-${run.id}`,
                     style: { "accent-color": seriesColor(index) }, onchange: (event) => this.toggle(run.id, event.target.checked) }),
       el("button", { type: "button", "data-focus": `run-${run.id}`, "aria-pressed": String(run.id === opened[0]), title: run.path, onclick: () => this.go({ runs: run.id, group: "", place: "", step: "", from_stage: "", problem: "", from: "", to: "" }) },
-        el("i", { class: "dot", style: { background: seriesColor(index) } }), run.id, el("small", { class: "soft" }, ` ${run.status === "unknown" ? "" : run.status}`)))));
+        el("i", { class: "dot", style: { background: seriesColor(index) } }), run.id, el("small", { class: "soft" }, ` ${run.status === "unknown" ? "" : t(run.status)}`)))));
   }
 
   toggle(name, isOn) {
@@ -160,7 +160,7 @@ class App {
     render($("tabs"), [this.tab, n], () => Object.entries(TABS).map(([name, text]) => el("button", {
       type: "button", role: "tab", id: `tab-${name}`, "data-focus": name, "aria-selected": String(name === this.tab), "aria-controls": `panel-${name}`,
       tabindex: name === this.tab ? "0" : "-1", onclick: () => this.go({ tab: name }), onkeydown: (event) => this.onTabKey(event, name) },
-      text, name === "diagnosis" && n ? el("span", { class: "badge", "aria-label": `${n} warnings` }, String(n)) : null)));
+      t(text), name === "diagnosis" && n ? el("span", { class: "badge", "aria-label": t("{0} warnings", n) }, String(n)) : null)));
     for (const [name, node] of Object.entries(this.panels)) node.hidden = name !== this.tab;
   }
 
@@ -175,7 +175,7 @@ class App {
 
   async drawHero(run) {
     const stage = run.stages.find((one) => one.name === this.stage);
-    if (!stage) { render($("hero"), [run.id], () => [el("h2", {}, run.id), el("p", { class: "soft" }, "The run has begun; its first stage has not.")]); return; }
+    if (!stage) { render($("hero"), [run.id], () => [el("h2", {}, run.id), el("p", { class: "soft" }, t("The run has begun; its first stage has not."))]); return; }
     const headline = (stage.is_rl ? HEADLINES.rl : HEADLINES.supervised).filter((name) => stage.metrics.includes(name));
     const key = [run.id, stage.name, stage.n_rows];
     if (JSON.stringify(this.headKey) !== JSON.stringify(key)) {
@@ -184,12 +184,12 @@ class App {
     }
     render($("hero"), [key, run.now, run.status, stage.resident_mb, run.load], () => [
       el("div", { class: "where" },
-        el("p", { class: "soft" }, el("span", { class: `status ${run.status}` }, run.status === "unknown" ? "no sign of life" : run.status), ` ${run.name}${run.seed === null ? "" : ` · seed ${run.seed}`}`),
-        el("h2", {}, stage.title, " ", el("span", { class: "soft" }, stage.n_steps ? `${number(stage.step)} / ${number(stage.n_steps)}` : stage.n_rows ? `step ${number(stage.step)}` : "not begun")),
+        el("p", { class: "soft" }, el("span", { class: `status ${run.status}` }, t(run.status === "unknown" ? "no sign of life" : run.status)), ` ${run.name}${run.seed === null ? "" : ` · ${t("seed {0}", run.seed)}`}`),
+        el("h2", {}, stage.title, " ", el("span", { class: "soft" }, stage.n_steps ? `${number(stage.step)} / ${number(stage.n_steps)}` : stage.n_rows ? t("step {0}", number(stage.step)) : t("not begun"))),
         el("p", { class: "soft" }, told(run, stage))),
       el("div", { class: "tiles" }, headline.map((name) => tile(name, this.head[name]?.[run.id])),
-        stage.resident_mb ? el("div", { class: "tile" }, el("span", { class: "soft" }, "Memory"), el("b", {}, number(stage.resident_mb, "MB")), el("small", { class: "soft" }, stage.peak_mb ? `peak of a process ${number(stage.peak_mb, "MB")}` : "all processes")) : null,
-        run.load ? el("div", { class: "tile" }, el("span", { class: "soft" }, "CPU"), el("b", {}, `${number(run.load.cores)} cores`), el("small", { class: "soft" }, `machine of ${run.load.n_cores} cores ${number(run.load.busy, "%")} busy`)) : null),
+        stage.resident_mb ? el("div", { class: "tile" }, el("span", { class: "soft" }, t("Memory")), el("b", {}, number(stage.resident_mb, "MB")), el("small", { class: "soft" }, stage.peak_mb ? t("peak of a process {0}", number(stage.peak_mb, "MB")) : t("all processes"))) : null,
+        run.load ? el("div", { class: "tile" }, el("span", { class: "soft" }, "CPU"), el("b", {}, t("{0} cores", number(run.load.cores))), el("small", { class: "soft" }, t("machine of {0} cores {1} busy", run.load.n_cores, number(run.load.busy, "%")))) : null),
     ]);
   }
 
@@ -214,7 +214,7 @@ class App {
     if (shown.length !== this.grid.childElementCount || shown.some((chart, i) => this.grid.children[i] !== chart.node)) {
       this.grid.replaceChildren(...shown.map((chart) => chart.node));
     }
-    if (!shown.length) this.grid.replaceChildren(el("p", { class: "soft" }, stage?.n_rows ? "No metric has this name." : "This stage has no numbers yet."));
+    if (!shown.length) this.grid.replaceChildren(el("p", { class: "soft" }, stage?.n_rows ? t("No metric has this name.") : t("This stage has no numbers yet.")));
     const smooth = Number(state.smooth ?? 0);
     const isFirst = !shown.some((chart) => this.visible.has(chart.node)); // the observer has not told yet
     const due = shown.filter((chart, i) => (isFirst ? i < 6 : this.visible.has(chart.node)));
@@ -238,13 +238,13 @@ class App {
     const { state } = this;
     const smooth = Number(state.smooth ?? 0);
     render(this.toolbar, [smooth, state.log, state.band, state.from, state.to, state.find, areSeeds], () => [
-      el("label", {}, "Smoothing", el("input", { type: "range", min: "0", max: "0.98", step: "0.02", value: String(smooth), "data-focus": "smooth", "aria-valuetext": smooth ? `exponential average, weight ${smooth}` : "off",
-        oninput: (event) => this.go({ smooth: event.target.value === "0" ? "" : event.target.value }) }), el("output", {}, smooth ? `EMA ${smooth}` : "off")),
-      el("label", {}, el("input", { type: "checkbox", checked: state.log === "1", "data-focus": "log", onchange: (event) => this.go({ log: event.target.checked ? "1" : "" }) }), "Log axis"),
-      areSeeds ? el("label", {}, el("input", { type: "checkbox", checked: state.band !== "0", "data-focus": "band", onchange: (event) => this.go({ band: event.target.checked ? "" : "0" }) }), "Seeds as a band") : null,
-      el("label", {}, el("span", { class: "hidden" }, "Find a metric"), el("input", { type: "search", placeholder: "Find a metric", value: state.find ?? "", "data-focus": "find", oninput: (event) => this.go({ find: event.target.value }) })),
-      state.from || state.to ? el("button", { type: "button", class: "on", onclick: () => this.go({ from: "", to: "" }) }, `Steps ${number(Number(state.from || 0))} – ${state.to ? number(Number(state.to)) : "end"} ✕`)
-        : el("span", { class: "soft hint" }, "Drag over a curve to zoom, double-click to see all."),
+      el("label", {}, t("Smoothing"), el("input", { type: "range", min: "0", max: "0.98", step: "0.02", value: String(smooth), "data-focus": "smooth", "aria-valuetext": smooth ? `exponential average, weight ${smooth}` : t("off"),
+        oninput: (event) => this.go({ smooth: event.target.value === "0" ? "" : event.target.value }) }), el("output", {}, smooth ? `EMA ${smooth}` : t("off"))),
+      el("label", {}, el("input", { type: "checkbox", checked: state.log === "1", "data-focus": "log", onchange: (event) => this.go({ log: event.target.checked ? "1" : "" }) }), t("Log axis")),
+      areSeeds ? el("label", {}, el("input", { type: "checkbox", checked: state.band !== "0", "data-focus": "band", onchange: (event) => this.go({ band: event.target.checked ? "" : "0" }) }), t("Seeds as a band")) : null,
+      el("label", {}, el("span", { class: "hidden" }, t("Find a metric")), el("input", { type: "search", placeholder: t("Find a metric"), value: state.find ?? "", "data-focus": "find", oninput: (event) => this.go({ find: event.target.value }) })),
+      state.from || state.to ? el("button", { type: "button", class: "on", onclick: () => this.go({ from: "", to: "" }) }, t("Steps {0} – {1} ✕", number(Number(state.from || 0)), state.to ? number(Number(state.to)) : t("end")))
+        : el("span", { class: "soft hint" }, t("Drag over a curve to zoom, double-click to see all.")),
     ]);
   }
 
@@ -276,19 +276,26 @@ function told(run, stage) {
   const { now } = run;
   const isHere = now && now.stage === stage.name && run.status === "live";
   const words = [];
-  if (isHere && !now.is_training) words.push(`${now.what}, ${number(now.step)} of ${number(now.n_steps)}`);
-  if (isHere && now.seconds_left !== null) words.push(`${duration(now.seconds_left)} left in this stage`);
-  if (stage.step_s) words.push(`${duration(stage.step_s)} per step`);
-  if (stage.wall_s) words.push(`${duration(stage.wall_s)} spent`);
-  if (stage.weights_from) words.push(`weights from ${stage.weights_from}`);
+  if (isHere && !now.is_training) words.push(`${now.what}, ${t("{0} of {1}", number(now.step), number(now.n_steps))}`);
+  if (isHere && now.seconds_left !== null) words.push(t("{0} left in this stage", duration(now.seconds_left)));
+  if (stage.step_s) words.push(t("{0} per step", duration(stage.step_s)));
+  if (stage.wall_s) words.push(t("{0} spent", duration(stage.wall_s)));
+  if (stage.weights_from) words.push(t("weights from {0}", stage.weights_from));
   return words.join(" · ");
 }
 
 function tile(name, curve) {
   const values = (curve?.y ?? []).filter((value) => value !== null);
   const { title, unit } = about(name);
-  return el("div", { class: "tile" }, el("span", { class: "soft" }, title), el("b", {}, number(values.at(-1), unit)),
-    el("small", { class: "soft" }, values.length > 1 ? `from ${number(values[0], unit)}` : ""), sparkline(values));
+  return el("div", { class: "tile" }, el("span", { class: "soft" }, t(title)), el("b", {}, number(values.at(-1), unit)),
+    el("small", { class: "soft" }, values.length > 1 ? t("from {0}", number(values[0], unit)) : ""), sparkline(values));
 }
 
+document.documentElement.lang = language;
+document.querySelector("header").append(el("select", { class: "language", "aria-label": t("Language"), onchange: (event) => {
+  const state = new URLSearchParams(location.hash.slice(1));
+  state.set("lang", event.target.value);
+  location.hash = state;
+  location.reload();
+} }, Object.entries(LANGUAGES).map(([value, text]) => el("option", { value, selected: value === language, lang: value }, text))));
 new App();
