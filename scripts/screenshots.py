@@ -2,11 +2,14 @@
 
     python scripts/screenshots.py runs/tiny docs/pictures
     python scripts/screenshots.py runs/tiny docs/pictures --watch runs/tiny runs/tiny-seed1
+    python scripts/screenshots.py runs/tiny docs/pictures --moving
 
 Needs Debian's packages chromium and fonts-noto-cjk, and for the chat a run up to stage final. The
 comparison shows the first puzzle that R1 solves with only true steps: a small model sometimes
 reaches a right answer by a wrong step, and a picture should not teach that. With `--watch` the page
-of `r1 watch` is taken instead: the curves of these runs, and a rollout of RUN.
+of `r1 watch` is taken instead: the curves of these runs, and a rollout of RUN. With `--moving` the
+comparison is taken while it runs, as the moving picture compare.webp: sixteen answers of every
+stage with every thinking budget, graded as they arrive. A run up to stage zero is enough for it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +38,18 @@ PUZZLES = {"Solve 7x+3=38": "5", "Solve 4x+9=41": "8", "Solve 6x+5=47": "7", "So
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 SHOWN = ("final", "base", "zero")
 """the stages to serve; the chat opens the first one"""
+FRAME_MS = 250
+LAST_MS = 5000
+"""how long a frame of the moving picture is shown, and its last one"""
+MAX_FRAMES = 80
+"""frames of the moving picture; a longer comparison is shown faster than it was"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--moving", action="store_true", help="take the moving picture instead")
     parser.add_argument("--watch", type=Path, nargs="+", help="take r1 watch, on these runs")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -46,13 +57,20 @@ def main() -> None:
         watch(arguments.run, arguments.watch, arguments.out)
         return
     with tempfile.TemporaryDirectory() as folder:
-        models = [named(arguments.run, stage, Path(folder)) for stage in SHOWN]
-        command = [sys.executable, "-m", "r1kit", "serve", *map(str, models), "--port", "0"]
-        server = process_guard.start(command, stderr=subprocess.PIPE, text=True)
-        try:
-            take(address(server), arguments.out)
-        finally:
-            process_guard.stop(server)
+        stages = read(arguments.run).results["stages"]
+        shown = [stage for stage in SHOWN if stage in stages or not arguments.moving]
+        models = [named(arguments.run, stage, Path(folder)) for stage in shown]
+        serve(models, arguments.out, take_moving if arguments.moving else take)
+
+
+def serve(models: list[Path], out: Path, take_all: Callable[[str, Path], None]) -> None:
+    """Take pictures of the page of a server with these models."""
+    command = [sys.executable, "-m", "r1kit", "serve", *map(str, models), "--port", "0"]
+    server = process_guard.start(command, stderr=subprocess.PIPE, text=True)
+    try:
+        take_all(address(server), out)
+    finally:
+        process_guard.stop(server)
 
 
 def named(run: Path, stage: str, folder: Path) -> Path:
@@ -88,6 +106,46 @@ def take(url: str, out: Path) -> None:
         asked(phone, "1+2+3+...+100은?")
         phone.screenshot(path=out / "phone.png")
         browser.close()
+
+
+def take_moving(url: str, out: Path) -> None:
+    """Take the comparison from the question to the last of its samples."""
+    frames: list[bytes] = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = opened(browser, url, viewport={"width": 1000, "height": 860})
+        page.click(".sidebar .toggle-button")
+        page.click("role=tab[name='Compare']")
+        question, gold = next(iter(PUZZLES.items()))
+        page.click("#r1-n input")
+        page.click("role=option[name='16 answers each']")
+        page.click("#r1-has-curve label")
+        for end in range(1, len(question) + 1, 3):
+            page.fill("#r1-question textarea", question[:end])
+            frames.append(page.screenshot())
+        page.fill("#r1-question textarea", question)
+        page.fill("#r1-gold :is(input, textarea)", gold)
+        frames.append(page.screenshot())
+        page.click("#r1-go")
+        page.wait_for_selector("#r1-compare-stop", state="visible")
+        while page.locator("#r1-compare-stop:visible").count():
+            page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            frames.append(page.screenshot())
+            page.wait_for_timeout(FRAME_MS)
+        page.wait_for_timeout(600)
+        frames.append(page.screenshot())
+        browser.close()
+    moving_picture(frames, out / "compare.webp")
+
+
+def moving_picture(frames: list[bytes], path: Path) -> None:
+    """Write the screenshots as an animation; of many, those at equal distances."""
+    step = max(1, len(frames) // MAX_FRAMES)
+    kept = [Image.open(BytesIO(frame)).convert("RGB") for frame in (*frames[:-1:step], frames[-1])]
+    durations = [FRAME_MS] * (len(kept) - 1) + [LAST_MS]
+    kept[0].save(path, save_all=True, append_images=kept[1:], duration=durations, loop=0,
+                 quality=60, method=4)  # fmt: skip
+    print(f"{path}: {len(kept)} of {len(frames)} frames, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def watch(run: Path, runs: list[Path], out: Path) -> None:

@@ -18,7 +18,9 @@ import httpx
 
 from r1kit.errors import EngineError
 from r1kit.http.sse import EventReader
-from r1kit.pages.turns import Turn, well_formed
+from r1kit.pages.markup import well_formed
+from r1kit.pages.options import AnswerOptions
+from r1kit.pages.turns import Turn
 
 _TICK_S = 0.1
 """seconds between screen updates: the timer advances even if no chunk arrives"""
@@ -76,6 +78,10 @@ class ApiClient:
         """Return True if the model's thinking can be ended to get the answer."""
         return "thinking_budget" in self._capabilities.get(model, ())
 
+    def can_continue(self, model: str) -> bool:
+        """Return True if the model goes on with the beginning of an answer."""
+        return "prefix" in self._capabilities.get(model, ())
+
     async def follow(
         self,
         turn: Turn,
@@ -83,17 +89,19 @@ class ApiClient:
         *,
         key: str,
         thinks: bool,
+        options: AnswerOptions,
         control: AnswerControl,
     ) -> AsyncGenerator[None]:
-        """Stream the model's answer into `turn`; yield whenever there is something to show."""
+        """Stream the model's answer into `turn`; yield whenever there is something to show.
+
+        A turn that has a text already is continued.
+        """
         if turn["model"] not in self._capabilities:  # chosen before this server started
             await self.models(key)
-        can_switch = self.can_switch(turn["model"])
-        turn["state"] = "thinking" if thinks and can_switch else "answering"
-        body: JsonObject = {"model": turn["model"], "messages": messages, "stream": True}
-        body["stream_options"] = {"include_usage": True}
-        if can_switch and not thinks:
-            body["thinking"] = {"type": "disabled"}
+        thinks = thinks and self.can_switch(turn["model"])
+        turn["state"] = "thinking" if thinks and not turn["content"] else "answering"
+        turn["options"] = options.as_json()
+        body = self._body(turn, messages, thinks, options)
         clock = ChunkRecorder(turn)
         try:
             async with contextlib.aclosing(self._stream(body, key, control)) as chunks:
@@ -116,6 +124,22 @@ class ApiClient:
         except (httpx.HTTPError, *_PARSE_ERRORS):
             turn |= {"state": "error", "error": "broken"}
         yield
+
+    def _body(
+        self, turn: Turn, messages: list[JsonObject], thinks: bool, options: AnswerOptions
+    ) -> JsonObject:
+        """Return the request for a turn, which is continued if it has a text."""
+        if options.system:
+            messages = [{"role": "system", "content": options.system}, *messages]
+        if turn["content"] or turn["thinking"]:
+            messages = [*messages, _beginning(turn)]
+        body: JsonObject = {"model": turn["model"], "messages": messages, "stream": True}
+        body |= {"stream_options": {"include_usage": True}, **options.fields()}
+        if thinks and options.budget is not None and self.can_cut(turn["model"]):
+            body["thinking"] = {"type": "enabled", "budget_tokens": options.budget}
+        elif self.can_switch(turn["model"]) and not thinks:
+            body["thinking"] = {"type": "disabled"}
+        return body
 
     async def _stream(
         self, body: JsonObject, key: str, control: AnswerControl
@@ -171,10 +195,11 @@ class ApiRefusedError(Exception):
 
 
 class ChunkRecorder:
-    """A recorder of chunks and elapsed times in a turn."""
+    """A recorder of chunks and elapsed times in a turn, added to those that it has."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
+        self._before = {name: turn[name] for name in ("total_s", "n_tokens", "n_thinking")}
         self._start = time.monotonic()
         self._finish: str | None = None
         """the API's finish_reason; a stream without one was cut off"""
@@ -182,7 +207,7 @@ class ChunkRecorder:
     def write(self, chunk: JsonObject) -> None:
         """Add a chunk. Tokens are counted as deltas until the usage comes at the end."""
         turn = self._turn
-        turn["total_s"] = time.monotonic() - self._start
+        turn["total_s"] = self._before["total_s"] + time.monotonic() - self._start
         for choice in chunk.get("choices", []):
             delta = choice["delta"]
             if reasoning := delta.get("reasoning_content"):
@@ -198,8 +223,9 @@ class ChunkRecorder:
         if turn["state"] == "thinking":
             turn["seconds"] = turn["total_s"]
         if (usage := chunk.get("usage")) and not turn.get("cut"):
-            turn["n_tokens"] = usage["completion_tokens"]
-            turn["n_thinking"] = usage["completion_tokens_details"]["reasoning_tokens"]
+            n_thinking = usage["completion_tokens_details"]["reasoning_tokens"]
+            turn["n_tokens"] = self._before["n_tokens"] + usage["completion_tokens"]
+            turn["n_thinking"] = self._before["n_thinking"] + n_thinking
 
     def cut(self) -> None:
         """End the thinking; the next chunks are the answer."""
@@ -218,12 +244,17 @@ class ChunkRecorder:
             self._turn |= {"state": "filtered", "error": well_formed(self._finish)}
 
 
+def _beginning(turn: Turn) -> JsonObject:
+    """Return the beginning of an answer as the message that the model continues."""
+    return {"role": "assistant", "content": turn["content"], "prefix": True,
+            "reasoning_content": turn["thinking"]}  # fmt: skip
+
+
 def _answer_request(body: JsonObject, turn: Turn) -> JsonObject:
     """Return the request with the thinking so far as a prefix and its budget used up."""
-    prefix = {"role": "assistant", "content": "", "prefix": True,
-              "reasoning_content": turn["thinking"]}  # fmt: skip
+    messages = [message for message in body["messages"] if not message.get("prefix")]
     thinking = {"type": "enabled", "budget_tokens": 1}  # the minimum
-    return {**body, "messages": [*body["messages"], prefix], "thinking": thinking}
+    return {**body, "messages": [*messages, _beginning(turn)], "thinking": thinking}
 
 
 def _bearer(key: str) -> dict[str, str]:

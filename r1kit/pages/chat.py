@@ -41,7 +41,15 @@ def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
         allow_file_downloads=False, latex_delimiters=DELIMITERS, reasoning_tags=[], layout="bubble",
         elem_id=elem_id, elem_classes="r1-chat", **options,
     )  # fmt: skip
-    return pane, gr.Textbox(visible="hidden", elem_id=f"{elem_id}-said", label="")
+    return pane, gr.Textbox(
+        visible="hidden", elem_id=f"{elem_id}-said", elem_classes="r1-said", label=""
+    )
+
+
+def budget() -> gr.HTML:
+    """Return the place of the slider of the thinking budget, which settings.js draws."""
+    return gr.HTML('<div class="r1-place" data-place="budget"></div>', elem_classes="r1-budget",
+                   padding=False)  # fmt: skip
 
 
 class AnswerSettings(NamedTuple):
@@ -98,21 +106,24 @@ class ChatTab:
             )  # fmt: skip
             with gr.Row(elem_id="r1-controls"):
                 self.deepthink = gr.Checkbox(
-                    True, label=say("en", "deepthink"), container=False, elem_id="r1-deepthink"
+                    True,
+                    label=say("en", "deepthink"),
+                    container=False,
+                    elem_id="r1-deepthink",
+                    elem_classes="r1-deepthink",
                 )
+                self.budget = budget()
                 self.end = gr.Button(size="sm", visible=False, elem_id="r1-end")
                 self.stop = gr.Button(size="sm", visible=False, elem_id="r1-stop")
+                self.more = gr.Button(size="sm", visible=False, elem_id="r1-more")
             self.note = gr.Markdown(say("en", "note"), elem_id="r1-note")
 
     def draw_sidebar(self) -> None:
         """Create the controls for all chats: new, list, delete and restore."""
         self.new = gr.Button(say("en", "new"), variant="primary", elem_id="r1-new")
-        hidden = gr.Textbox(visible=False)
-        self.chats = gr.Dataset(
-            components=[hidden], samples=[], type="index", layout="table",
-            label=say("en", "history"),
-            elem_id="r1-chats", samples_per_page=12,
-        )  # fmt: skip
+        gr.HTML(
+            '<div class="r1-place" data-place="chats"></div>', elem_id="r1-chats", padding=False
+        )
         self.delete = gr.Button(say("en", "delete"), size="sm", elem_id="r1-delete")
         self.restore = gr.Button(
             say("en", "restore"), size="sm", visible=False, elem_id="r1-restore"
@@ -122,7 +133,8 @@ class ChatTab:
         """Register the event handlers."""
         settings = [self.model, self.deepthink, self._language, self._key]
         inputs = [self.talk, *settings]
-        outputs = [self.ask, self.model, self.pane, self.source, self.part, self.end, self.stop]
+        outputs = [self.ask, self.model, self.pane, self.source, self.part, self.end, self.stop,
+                   self.more]  # fmt: skip
         options = QUIET | {"js": _with_conversation("begin")}
         events = [
             self.ask.submit(
@@ -132,9 +144,10 @@ class ChatTab:
             self.pane.example_select(self._example, inputs, outputs, **options),
             self.pane.retry(self._again, inputs, outputs, **options),
             self.pane.edit(self._edit, inputs, outputs, **options),
+            self.more.click(self._continue, inputs, outputs, **options),
             self.pane.undo(self._undo, [self.talk, self._language], outputs, **options),
         ]  # fmt: skip
-        self.model.input(self.fit, self.model, self.deepthink, **NEWEST)
+        self.model.input(self.fit, self.model, [self.deepthink, self.budget], **NEWEST)
         for event in events:
             event.success(None, js="r1.free")
             event.failure(
@@ -145,7 +158,7 @@ class ChatTab:
                 **QUIET,
             )
         self.part.change(None, self.part, None, js="r1.keep")
-        self.relist.click(None, None, [self.chats, self.restore], js="r1.list")
+        self.relist.click(None, None, self.restore, js="r1.list")
         self.stop.click(self._wish_stop, None, None, js="r1.recall", **QUIET)
         self.end.click(self._wish_answer, None, None, **QUIET)
         buttons = {"fresh": self.new, "discard": self.delete, "restore": self.restore,
@@ -158,10 +171,6 @@ class ChatTab:
                 js=_with_conversation(name),
                 **NEWEST,
             )
-        self.chats.click(
-            self._show, [self.chats, self._language], outputs,
-            js="(place, ...rest) => [r1.pick(place), ...rest]", **NEWEST,
-        )  # fmt: skip
 
     def labels(self, language: str, history: list[Turn]) -> ComponentUpdates:
         """Return updates that set all texts on the tab."""
@@ -181,7 +190,7 @@ class ChatTab:
             self.new: gr.update(value=say(language, "new")),
             self.delete: gr.update(value=say(language, "delete")),
             self.restore: gr.update(value=say(language, "restore")),
-            self.chats: gr.update(label=say(language, "history")),
+            self.more: gr.update(value=say(language, "more"), visible=self._is_open_end(history)),
         }
 
     async def _send(
@@ -224,6 +233,20 @@ class ChatTab:
         async for updates in self._answer(chat, history, index, settings):
             yield updates
 
+    async def _continue(
+        self, talk_json: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
+    ) -> AsyncIterator[ComponentUpdates]:
+        """Let the model that wrote the last answer go on with it."""
+        chat = open_chat.read(talk_json)
+        turn = chat.ended[-1] if chat.ended else turns.user("")
+        if not turns.is_cut_off(turn):
+            yield {self.part: gr.skip()}
+            return
+        settings = AnswerSettings.of(turn["model"] or model, thinks, language, key, request)
+        first = len(chat.ended) - 1
+        async for updates in self._answer(chat, chat.ended[:-1], first, settings, begun=turn):
+            yield updates
+
     def _undo(
         self, talk_json: str, language: str, event: gr.UndoData, request: gr.Request
     ) -> ComponentUpdates:
@@ -233,14 +256,16 @@ class ChatTab:
         index = max(turns.before(chat.ended, turns.owner(chat.ended, _index(event))), 0)
         text = "".join(turn["content"] for turn in chat.turns[index : index + 1])
         return {self.ask: text, self.part: chat.part(index, []),
-                **self._look(chat.turns[:index], language), **self._buttons(None)}  # fmt: skip
+                **self._screen(chat.turns[:index], language)}  # fmt: skip
 
     async def _answer(
-        self, chat: OpenConversation, history: list[Turn], first: int, settings: AnswerSettings
-    ) -> AsyncIterator[ComponentUpdates]:
+        self, chat: OpenConversation, history: list[Turn], first: int, settings: AnswerSettings,
+        *, begun: Turn | None = None,
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         """Write the turn after `history`; end early when another answer replaces it.
 
-        `first` is the index of the first turn that the browser does not have in this form.
+        `first` is the index of the first turn that the browser does not have in this form. `begun`
+        is an answer to go on with.
         """
         if not history:
             yield {self.part: gr.skip()}
@@ -248,13 +273,14 @@ class ChatTab:
         self._displace(settings.session)
         control = self._controls[settings.session] = AnswerControl()
         model = settings.model or next(iter(await self._api.models(settings.key)), "")
-        turn = turns.assistant(model)
+        turn = turns.assistant(model) | (begun or {}) | {"error": ""}
         sent_at = -_KEEP_S
         follow = self._api.follow(
             turn,
             turns.api_messages(history),
             key=settings.key,
             thinks=settings.thinks,
+            options=chat.options,
             control=control,
         )
         yield self._screen([*history, turn], settings.language)
@@ -266,7 +292,9 @@ class ChatTab:
                     updates = self._screen([*history, turn], settings.language)
                     if time.monotonic() - sent_at >= _KEEP_S:
                         sent_at = time.monotonic()
-                        updates[self.part] = chat.part(first, [*history, turn][first:])
+                        updates[self.part] = chat.part(
+                            first, [*history, turn][first:], extends=begun is not None
+                        )
                     yield updates
         finally:
             is_shown = self._controls.get(settings.session) is control
@@ -277,7 +305,8 @@ class ChatTab:
         last = self._screen([*history, turn], settings.language) if is_shown else {}
         if is_shown and turn["state"] == "error":
             last |= await self._other_models(model, settings.key)
-        yield {**last, self.part: chat.part(first, [*history, turn][first:])}
+        part = chat.part(first, [*history, turn][first:], extends=begun is not None)
+        yield {**last, self.part: part}
 
     async def _other_models(self, model: str, key: str) -> ComponentUpdates:
         """Return an update of the model list if the server no longer has this model."""
@@ -287,12 +316,12 @@ class ChatTab:
         return {self.model: gr.update(choices=names, value=names[0])}
 
     def _screen(self, history: list[Turn], language: str) -> ComponentUpdates:
-        return {**self._look(history, language), **self._buttons(history[-1])}
+        return {**self._look(history, language), **self._buttons(history)}
 
     def _show(self, talk_json: str, language: str, request: gr.Request) -> ComponentUpdates:
         """Show the conversation that the browser has switched to, and stop a running answer."""
         self._displace(request.session_hash or "")
-        return {**self._look(open_chat.read(talk_json).ended, language), **self._buttons(None)}
+        return self._screen(open_chat.read(talk_json).ended, language)
 
     def _look(self, history: list[Turn], language: str) -> ComponentUpdates:
         return {
@@ -300,21 +329,27 @@ class ChatTab:
             self.source: turns.written(history, language),
         }
 
-    def _buttons(self, turn: Turn | None) -> ComponentUpdates:
-        """Return updates of the buttons that are visible only while an answer is written."""
-        state = turn["state"] if turn else "done"
+    def _buttons(self, history: list[Turn]) -> ComponentUpdates:
+        """Return updates of the buttons that depend on the state of the last answer."""
+        turn = history[-1] if history else turns.user("")
+        state = turn.get("state", "done")
+        can_end = state == "thinking" and self._api.can_cut(turn["model"])
         return {
-            self.end: gr.update(
-                visible=state == "thinking"
-                and turn is not None
-                and self._api.can_cut(turn["model"])
-            ),
-            self.stop: gr.update(visible=state in ("thinking", "answering")),
+            self.end: gr.update(visible=can_end),
+            self.stop: gr.update(visible=state in turns.WRITING),
+            self.more: gr.update(visible=self._is_open_end(history)),
         }
 
+    def _is_open_end(self, history: list[Turn]) -> bool:
+        """Return True if the last answer ended too early and its model can go on with it."""
+        is_cut_off = bool(history) and turns.is_cut_off(history[-1])
+        return is_cut_off and self._api.can_continue(history[-1]["model"])
+
     def fit(self, model: object) -> ComponentUpdates:
-        """Show the DeepThink checkbox if the model's thinking can be turned off."""
-        return {self.deepthink: gr.update(visible=self._api.can_switch(str(model or "")))}
+        """Show DeepThink and the thinking budget if the model's thinking can be controlled."""
+        name = str(model or "")
+        return {self.deepthink: gr.update(visible=self._api.can_switch(name)),
+                self.budget: gr.update(visible=self._api.can_cut(name))}  # fmt: skip
 
     def _displace(self, session: str) -> None:
         if control := self._controls.pop(session, None):

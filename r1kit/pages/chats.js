@@ -5,8 +5,9 @@ conversation lives here, not on the server: a restarted server knows no session 
 needs none. Python (talk.py) gets the conversation with every question and returns the turns that
 follow it, also while they are being written.
 
-A chat is {id, asked, updated, tab, turns, deleted?}, with times in milliseconds; `tab` is the tab
-that wrote it last. */
+A chat is {id, asked, updated, tab, turns, name?, options?, deleted?}, with times in milliseconds;
+`tab` is the tab that wrote it last. A turn has its alternatives in `forks` (branches.js). The other
+scripts use `window.r1.chats`. */
 (() => {
   "use strict";
   const WORDS = {}; // filled in by script.py: language → notice → text
@@ -14,6 +15,7 @@ that wrote it last. */
   const RESTORABLE_MS = 10 * 60 * 1000; // how long a deleted chat can be brought back
   const LIVE_MS = 5000; // an answer in another tab is saved every second; after this it is dead
   const CHECK_MS = 5000;
+  const TOLD_MS = 8000;
   const TITLE_CHARS = 42;
   const MAX_TALK_CHARS = 800000; // the server takes bodies of 4 MB; a character has up to 3 bytes
   const DRAFTS = ["r1-ask", "r1-question"];
@@ -21,7 +23,6 @@ that wrote it last. */
   const tab = unique();
   const unsaved = new Map(); // chats that the browser does not keep: its storage is full or disabled
   const index = new Map(); // id → {asked, deleted, title}
-  let listed = []; // ids, as the list on the screen has them
   let open = { id: unique(), asked: 0, updated: 0, turns: [] };
   let round = 0; // of questions; a late part of an earlier answer is recognised by it
   let nBusy = 0; // events that write an answer
@@ -34,6 +35,7 @@ that wrote it last. */
   let lastTab = null;
   let isComposing = false;
   let liveTimer = null;
+  let toldTimer = null;
 
   function unique() {
     return Date.now().toString(36) + Math.random().toString(36).slice(2, 10);
@@ -63,7 +65,9 @@ that wrote it last. */
   /* One chat. */
   function asChat(text) {
     const chat = parse(text);
-    return chat && typeof chat.id === "string" && Array.isArray(chat.turns) ? chat : null;
+    if (!chat || typeof chat.id !== "string" || !Array.isArray(chat.turns)) return null;
+    chat.turns = chat.turns.filter((turn) => turn && typeof turn === "object");
+    return chat;
   }
   function read(id) {
     return unsaved.get(id) || asChat(load("localStorage", PREFIX + id));
@@ -78,7 +82,8 @@ that wrote it last. */
   }
   function note(chat) {
     const first = chat.turns.find((turn) => turn && turn.role === "user");
-    const title = String((first && first.content) || "").split(/\s+/).join(" ").trim();
+    const text = (typeof chat.name === "string" && chat.name) || (first && first.content) || "";
+    const title = String(text).split(/\s+/).join(" ").trim();
     const short = Array.from(title).slice(0, TITLE_CHARS).join("") || "…";
     index.set(chat.id, { asked: chat.asked || 0, deleted: chat.deleted || 0, title: short });
   }
@@ -91,8 +96,10 @@ that wrote it last. */
       && Date.now() - chat.updated < LIVE_MS;
   }
   function turnTo(chat) {
+    const isOther = chat.id !== open.id;
     open = chat;
     store("sessionStorage", "r1-open", chat.id);
+    if (isOther) window.dispatchEvent(new Event("r1-opened"));
   }
   function leave() { // an answer that is being written ends with its chat
     recall();
@@ -106,7 +113,7 @@ that wrote it last. */
   /* What Python is given. */
   function talk() {
     const isLive = isWrittenElsewhere(open);
-    let turns = open.turns;
+    let turns = open.turns.map(({ forks, ...turn }) => turn);
     let left = JSON.stringify(turns).length - MAX_TALK_CHARS;
     for (let i = 0; left > 0 && i < turns.length; i += 1) { // thinking is not asked again
       const thinking = turns[i].thinking || "";
@@ -115,7 +122,8 @@ that wrote it last. */
         : turns.map((turn, j) => (j === i ? { ...turn, thinking: "" } : turn));
       left -= thinking.length;
     }
-    return JSON.stringify({ id: open.id, round, is_live: isLive, turns });
+    const options = window.r1.options();
+    return JSON.stringify({ id: open.id, round, is_live: isLive, options, turns });
   }
   function begin() { // an answer will be written: this tab must be the only one that writes the chat
     const stored = read(open.id);
@@ -126,6 +134,7 @@ that wrote it last. */
     nBusy += 1;
     round += 1;
     open.asked = Date.now();
+    open.options = window.r1.options();
     return talk();
   }
   function add(text) {
@@ -184,7 +193,7 @@ that wrote it last. */
     if (isOpen && part.round !== round) return;
     const chat = isOpen ? open : read(part.id);
     if (!chat || chat.deleted) return;
-    chat.turns = [...chat.turns.slice(0, part.place), ...part.turns];
+    chat.turns = window.r1.joined(chat, part, `${tab}:${part.round}`);
     if (chat.turns.length) write(chat); else remove(chat);
   }
   function remove(chat) {
@@ -210,24 +219,21 @@ that wrote it last. */
     for (const [id, one] of index) {
       if (one.deleted && Date.now() - one.deleted > RESTORABLE_MS) remove({ id });
     }
-    const there = [...index].filter(([, one]) => !one.deleted);
-    there.sort(([, a], [, b]) => b.asked - a.asked);
-    listed = there.map(([id]) => id);
-    return [
-      { __type__: "update", samples: there.map(([, one]) => [one.title]) },
-      { __type__: "update", visible: restorable() !== undefined },
-    ];
+    window.dispatchEvent(new Event("r1-listed"));
+    return { __type__: "update", visible: restorable() !== undefined };
   }
   function fresh() {
     leave();
     turnTo({ id: unique(), asked: 0, updated: 0, turns: [] });
     return talk();
   }
-  function pick(place) {
-    const chat = read(listed[place]);
+  function turnToId(id) { // false if this browser does not have it
+    const chat = read(id);
+    if (!chat || chat.deleted) return false;
     leave();
-    if (chat && !chat.deleted) turnTo(chat);
-    return talk();
+    turnTo(chat);
+    click("r1-reshow");
+    return true;
   }
   function discard() {
     leave();
@@ -306,16 +312,23 @@ that wrote it last. */
   document.addEventListener("compositionend", () => { isComposing = false; });
   window.addEventListener("pagehide", () => store("sessionStorage", "r1-left", tab));
 
+  function say(name, ...values) {
+    const text = (WORDS[window.r1.language] || WORDS.en)[name];
+    return values.reduce((said, value, i) => said.replace(`{${i}}`, () => value), text);
+  }
   function notice(name, isOn) {
     if (isOn) notices.add(name); else notices.delete(name);
-    const said = WORDS[settings().language] || WORDS.en;
-    show("r1-notice", [...notices].map((one) => said[one]).join(" "));
+    show("r1-notice", [...notices].map((one) => say(one)).join(" "));
   }
   function showQueue() {
-    const said = WORDS[settings().language] || WORDS.en;
     const box = document.querySelector("#r1-ask textarea");
     saveDraft("r1-ask", box ? box.value : "");
-    show("r1-queue", [...queue, ...sent].map((text) => `${said.next} ${text}`).join("\n"));
+    show("r1-queue", [...queue, ...sent].map((text) => `${say("next")} ${text}`).join("\n"));
+  }
+  function tell(text) { // for a while
+    show("r1-told", text);
+    clearTimeout(toldTimer);
+    toldTimer = setTimeout(() => show("r1-told", ""), TOLD_MS);
   }
   function show(id, text) { // not by gradio: it must also work while the server is away
     let box = element(id);
@@ -373,8 +386,9 @@ that wrote it last. */
     lastTab = load("sessionStorage", "r1-left");
     drop("sessionStorage", "r1-left");
     scan();
-    const chat = read(load("sessionStorage", "r1-open"));
+    const chat = read(window.r1.addressed() || load("sessionStorage", "r1-open"));
     if (chat && !chat.deleted) open = chat;
+    window.dispatchEvent(new Event("r1-opened"));
     watch();
   }
   function arrive() {
@@ -383,9 +397,12 @@ that wrote it last. */
     notice("unkept", unsaved.size > 0);
     return list();
   }
-  start();
   Object.assign(window.r1, {
     arrive, settings: () => JSON.stringify(settings()), set, dark, talk, begin, ask, keep, free,
-    failed, isBusy, recall, list, fresh, pick, discard, restore,
+    failed, isBusy, recall, list, fresh, discard, restore, say, start,
+    chats: {
+      read, write, index, unique, turnToId, click, relist, tell, notice, load, store,
+      now: () => open,
+    },
   });
 })();

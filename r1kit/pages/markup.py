@@ -55,6 +55,11 @@ _TAGS = {1: ("<em>", "</em>"), 2: ("<strong>", "</strong>"),
          3: ("<em><strong>", "</strong></em>")}  # fmt: skip
 
 
+def well_formed(text: str) -> str:
+    """Replace lone surrogates, which JSON can hold but nothing can send on or show."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def readable(text: str) -> str:
     """Return Markdown with math and no HTML; tags, products and prices are shown as written."""
     plain, atoms, end = [], [], 0

@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from r1kit.pages import options
+from r1kit.pages.options import AnswerOptions
 from r1kit.pages.turns import Turn, assistant, clean
 
 MAX_ID_CHARS = 64
@@ -25,6 +27,8 @@ class OpenConversation:
     turns: list[Turn] = field(default_factory=list)
     is_live: bool = False
     """True if another tab is writing the last turn right now"""
+    options: AnswerOptions = field(default_factory=lambda: options.read(None))
+    """the settings of the next answer"""
 
     @property
     def ended(self) -> list[Turn]:
@@ -33,18 +37,18 @@ class OpenConversation:
             return self.turns
         return [*self.turns, assistant("") | {"state": "interrupted"}]
 
-    def part(self, index: int, turns: Sequence[Turn]) -> str:
-        """Return JSON for the browser: the turns of the conversation from `index` on."""
+    def part(self, index: int, turns: Sequence[Turn], *, extends: bool = False) -> str:
+        """Return JSON for the browser: the turns of the conversation from `index` on.
+
+        Turns that they replace are kept as alternatives, unless they are extended.
+        """
         part = {"id": self.ident, "round": self.round, "place": index, "turns": list(turns)}
-        return json.dumps(part)
+        return json.dumps(part | {"extends": extends})
 
 
 def read(text: object) -> OpenConversation:
-    """Parse untrusted input from a browser; return an empty Talk if it is malformed."""
-    try:
-        data = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        data = None
+    """Parse untrusted input from a browser; return an empty conversation if it is malformed."""
+    data = parsed(text)
     if not isinstance(data, dict):
         return OpenConversation()
     ident, number, is_live = data.get("id"), data.get("round"), data.get("is_live") is True
@@ -53,4 +57,13 @@ def read(text: object) -> OpenConversation:
         number if isinstance(number, int) else 0,
         clean(data.get("turns"), is_live=is_live),
         is_live,
+        options.read(data.get("options")),
     )
+
+
+def parsed(text: object) -> object:
+    """Return the data in untrusted JSON, None if it is malformed."""
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None

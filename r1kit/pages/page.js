@@ -115,6 +115,8 @@
       language = chosen in LABELS ? chosen : "en";
       document.documentElement.lang = { zh: "zh-CN" }[language] ?? language;
       nameAll();
+      window.r1.language = language;
+      window.dispatchEvent(new Event("r1-speaks"));
     },
   };
   new MutationObserver(nameAll).observe(document, {

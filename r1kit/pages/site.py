@@ -85,6 +85,8 @@ class Site:
             with gr.Sidebar(width=270, open=False):
                 gr.HTML("<h1>r1kit</h1>", elem_id="r1-brand")
                 chats_column = gr.Column()
+                gr.HTML('<div class="r1-place" data-place="answers"></div>',
+                        elem_id="r1-answers", padding=False)  # fmt: skip
                 self._draw_settings()
             self.chat = ChatTab(api, self._language, self._key)
             self.compare = CompareTab(api, self._language, self._key)
@@ -110,9 +112,12 @@ class Site:
             self._markdown = gr.Button(size="sm", elem_id="r1-markdown")
             self._json = gr.Button(size="sm", elem_id="r1-json")
             self._file = gr.Textbox(visible="hidden", label="")
+            gr.HTML('<div class="r1-place" data-place="files"></div>', elem_id="r1-files",
+                    padding=False)  # fmt: skip
 
     def _listen(self) -> None:
-        lists = [self.chat.model, self.compare.models, self.chat.deepthink, self.compare.deepthink]
+        lists = [self.chat.model, self.compare.models, self.chat.deepthink, self.chat.budget,
+                 self.compare.deepthink, self.compare.budget]  # fmt: skip
         texts = [*self._labels("en", [])]
         settings = [self._language, self._key]
         outputs = [*dict.fromkeys([*texts, *lists, *settings])]
@@ -120,7 +125,7 @@ class Site:
         self.blocks.load(
             self._come, [self._stored_settings, talk], outputs,
             js="() => [r1.settings(), r1.talk()]", **QUIET,
-        ).then(None, None, [self.chat.chats, self.chat.restore], js="r1.arrive")  # fmt: skip
+        ).then(None, None, self.chat.restore, js="r1.arrive")  # fmt: skip
         self.blocks.load(None, js=_ARRIVE)
         self._language.change(None, self._language, js=SPEAK)
         self._language.input(
@@ -146,9 +151,8 @@ class Site:
         if language not in LANGUAGES:
             language = preferred(request.headers.get("accept-language", ""))
         settings = {self._language: gr.update(value=language), self._key: gr.update(value=key)}
-        return merged(
-            self._labels(language, read(talk_json).ended), await self._models(key, ""), settings
-        )
+        models = await self._models(key, "")  # first, since labels depend on what models can do
+        return merged(self._labels(language, read(talk_json).ended), models, settings)
 
     async def _models(self, key: str, chosen: str) -> ComponentUpdates:
         names = await self._api.models(key)

@@ -11,8 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from r1kit.pages import options
 from r1kit.pages.i18n import say
-from r1kit.pages.markup import readable
+from r1kit.pages.markup import readable, well_formed
 
 Turn = dict[str, Any]
 ApiMessage = dict[str, Any]
@@ -26,6 +27,9 @@ WRITING = ("thinking", "answering")
 """states of a turn that is being written"""
 ENDS = ("done", "stopped", "length", "filtered", "interrupted", "error")
 """states of a finished turn"""
+_CUT_OFF = ("stopped", "length", "interrupted", "error")
+MAX_MODEL_CHARS = 120
+"""maximum number of characters of a model's name on the screen"""
 FAILURES = ("gone", "unkeyed", "broken")
 """possible values of `error`, besides a message of the API"""
 
@@ -38,11 +42,6 @@ def assistant(model: str) -> Turn:
     """Return an empty answer. Its `state` is one of WRITING or ENDS."""
     texts = {"model": model, "content": "", "thinking": "", "state": "answering", "error": ""}
     return {"role": "assistant", **texts, **dict.fromkeys(_NUMBERS, 0)}
-
-
-def well_formed(text: str) -> str:
-    """Replace lone surrogates, which JSON can hold but nothing can send on or show."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clean(stored: object, *, is_live: bool = False) -> list[Turn]:
@@ -59,6 +58,8 @@ def clean(stored: object, *, is_live: bool = False) -> list[Turn]:
             }
             turn |= {k: v for k, v in item.items() if k in _NUMBERS and _is_number(v)}
             turn["cut"] = bool(item.get("cut"))
+            if turn["role"] == "assistant":
+                turn["options"] = options.read(item.get("options")).as_json()
             turns.append(turn)
     for turn in turns:
         is_over = turn.get("state", "done") in ENDS
@@ -103,11 +104,19 @@ def before(turns: Sequence[Turn], index: int) -> int:
     return users[-1] if users else -1
 
 
-def numbers(turn: Turn, language: str) -> str:
-    """Return tokens, speed and thinking share in one line, and how the answer was cut short."""
+def is_cut_off(turn: Turn) -> bool:
+    """Return True for an answer that ended too early and can be continued."""
+    return turn.get("state") in _CUT_OFF and bool(turn["content"] or turn["thinking"])
+
+
+def numbers(turn: Turn, language: str, *, names_model: bool = False) -> str:
+    """Return one line: model, settings, tokens, speed, thinking share, how it was cut short."""
     parts = []
+    if names_model and turn["model"]:
+        parts.append(readable(" ".join(turn["model"].split())[:MAX_MODEL_CHARS]))
+    parts += options.described(turn.get("options"), language)
     if turn["n_tokens"] and turn["total_s"]:
-        parts = [
+        parts += [
             say(language, "tokens", turn["n_tokens"]),
             say(language, "speed", turn["n_tokens"] / turn["total_s"]),
             say(language, "share", turn["n_thinking"] / turn["n_tokens"]),
@@ -164,7 +173,7 @@ def _shown(turn: Turn, language: str, is_open: bool = False) -> list[ApiMessage]
     is_writing = turn["state"] in WRITING
     if is_writing and not messages:
         messages.append({"role": "assistant", "content": say(language, "waiting")})
-    if not is_writing and (line := numbers(turn, language)):
+    if not is_writing and (line := numbers(turn, language, names_model=not is_open)):
         metadata = {"title": line, "status": "done"}
         messages.append({"role": "assistant", "content": "", "metadata": metadata})
     return messages

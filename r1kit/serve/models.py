@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 CAPABILITIES = ("thinking", "thinking_budget")
 """capabilities of a model whose thinking can be turned on and off, and ended"""
+PREFIX = "prefix"
+"""the capability of continuing the beginning of an answer, with DeepSeek's field of that name"""
 TEMPERATURE, TOP_P = 0.6, 0.95
 """defaults, as recommended for DeepSeek-R1"""
 _MIN_TEMPERATURE = 1e-4
@@ -252,7 +254,8 @@ class EngineModel:
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
         facts |= {"root": self.name, "max_model_len": self.max_positions}
-        return {**facts, "capabilities": list(CAPABILITIES) if self.has_thinking else []}
+        thinking = CAPABILITIES if self.has_thinking else ()
+        return {**facts, "capabilities": [*thinking, PREFIX]}
 
     def _thinking(self, request: ChatRequest, by_name: bool) -> ThinkingChoice:
         thinking = request.thinking_choice(by_name)

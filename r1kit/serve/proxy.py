@@ -20,7 +20,7 @@ from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.checks import check_chat, check_completion, check_number
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, ServedModel
+from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, PREFIX, ServedModel
 from r1kit.serve.passed_on import PASSED_ON, chat_fields, completion_fields, message
 from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
 from r1kit.serve.proxy_tokens import upstream_tokens
@@ -185,10 +185,10 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
 
 
 def _capabilities(model: Json) -> list[str]:
-    """Return the capabilities for thinking that the server declares."""
+    """Return the capabilities that the server declares, of those that this server has."""
     lists = [model.get("capabilities"), model.get("supported_parameters")]
     declared = [name for names in lists if isinstance(names, list) for name in names]
-    return [name for name in CAPABILITIES if name in declared]
+    return [name for name in (*CAPABILITIES, PREFIX) if name in declared]
 
 
 def _max_positions(model: Json) -> int | None:

@@ -38,7 +38,9 @@ class Api:
     """What the scripted API says, and what it was asked."""
 
     models: list[str] = field(default_factory=lambda: ["tiny"])
-    capabilities: list[str] = field(default_factory=lambda: ["thinking", "thinking_budget"])
+    capabilities: list[str] = field(
+        default_factory=lambda: ["thinking", "thinking_budget", "prefix"]
+    )
     thinking: list[str] = field(default_factory=lambda: ["try 4: ", "no. ", "wait, 5: ", "yes"])
     answer: list[str] = field(default_factory=lambda: ["x is ", "\\boxed{5}"])
     pause_s: float = 0.02

@@ -62,12 +62,19 @@ def test_the_pages(visit: Visit, api: Api, size: str) -> None:
     if size == "phone":
         page.click(".sidebar .toggle-button")
     settings(page)
+    page.click("#r1-answers summary")
     found += serious(page)
+    page.click("#r1-search")
+    found += serious(page)
+    page.keyboard.press("Escape")
     if size == "phone":
         page.click(".sidebar .toggle-button")
     page.click("role=tab[name='Compare']")
+    page.fill("#r1-gold :is(input, textarea)", "5")
+    page.click("#r1-has-curve label")
     page.click("#r1-go")
     page.wait_for_selector("#r1-pane-1 .katex")
+    page.wait_for_selector("#r1-curve circle")
     page.wait_for_selector("#r1-compare-stop", state="hidden")
     assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size]["width"]
     found += serious(page)

@@ -22,7 +22,7 @@ RICH = (
 )
 COPY_ANSWER = ".bot-row + .message-buttons button >> nth=0"
 LATIN = re.compile(r"[A-Za-z]{2,}")
-NAMES = re.compile(r"r1kit|API|Markdown|JSON|annotation")
+NAMES = re.compile(r"r1kit|API|Markdown|JSON|annotation|Top-p|Ctrl K")
 """the same in every language"""
 WORDS_SHOWN = """() => [...document.querySelectorAll('body *')]
   .filter(e => e.checkVisibility({visibilityProperty: true})).flatMap(e => [

@@ -74,7 +74,7 @@ def test_more_tabs_than_a_browser_has_connections(visit: Visit, api: Api) -> Non
     assert sorted(questions(body)[0] for body in api.requests) == [
         f"from tab {i}" for i in range(8)
     ]
-    until(first, lambda: first.locator("#r1-chats td").count() == 8)
+    until(first, lambda: first.locator("#r1-chats li").count() == 8)
 
 
 def test_a_reload_comes_back_to_the_open_chat(visit: Visit, api: Api) -> None:
@@ -145,7 +145,7 @@ def test_nothing_is_missed_behind_a_slow_connection(visit: Visit, api: Api) -> N
     answered(other, "another")
     one.wait_for_selector("#r1-chats >> text=another")
     one.evaluate("""() => { for (const text of ['shared', 'another']) [...document
-        .querySelectorAll('#r1-chats td')].find((one) => one.textContent.includes(text)).click()
+        .querySelectorAll('#r1-chats a')].find((one) => one.textContent.includes(text)).click()
     }""")
     until(one, lambda: one.locator(ANSWER).count() == 1)
     one.wait_for_selector("#r1-chat .user >> text=another")
@@ -162,7 +162,7 @@ def test_a_chat_that_another_tab_writes_is_continued_as_a_copy(visit: Visit, api
     other.wait_for_selector("#r1-chat .user >> text=in one")
     api.thinking, api.pause_s = ["yes"], 0
     ask(other, "in the other")
-    until(one, lambda: one.locator("#r1-chats td").count() == 2)
+    until(one, lambda: one.locator("#r1-chats li").count() == 2)
     is_idle(one)
     is_idle(other)
     kept = one.evaluate("Object.entries(localStorage).filter(([k]) => k.startsWith('r1-chat-'))"

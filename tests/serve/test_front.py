@@ -82,7 +82,7 @@ def test_what_can_be_switched_is_told(pair: tuple[Server, Server], folder: Path)
     """Of a server that tells nothing, nothing is promised, and a budget is refused."""
     behind, front = pair
     actual = [item.client.get("/v1/models/tiny").json()["capabilities"] for item in (behind, front)]
-    assert actual == [["thinking", "thinking_budget"]] * 2
+    assert actual == [["thinking", "thinking_budget", "prefix"]] * 2
     budget = {"type": "enabled", "budget_tokens": 4}
     direct, through = (item.ask(thinking=budget).json()["choices"][0] for item in (behind, front))
     assert through["message"] == direct["message"]
@@ -91,7 +91,7 @@ def test_what_can_be_switched_is_told(pair: tuple[Server, Server], folder: Path)
         assert answer.json()["error"]["param"] == "thinking.budget_tokens"
         assert other.client.get("/v1/models/tiny").json()["capabilities"] == []
     plain = opened(folder, chat_template=None)
-    assert plain.describe("tiny")["capabilities"] == []
+    assert plain.describe("tiny")["capabilities"] == ["prefix"]
 
 
 def test_all_its_models_are_listed_and_its_key_is_not_ours(pair: tuple[Server, Server]) -> None:
