@@ -129,6 +129,14 @@ StoreSize = Annotated[int, typer.Option(min=16, help="For --store: maximum size 
 StoreDays = Annotated[
     float, typer.Option(min=0.01, help="For --store: days until a response is deleted.")
 ]
+LoraModules = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FOLDER", help="LoRA adapter of the model; may be repeated."),
+]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Memory for weights (GB); models are then loaded on demand."),
+]
 PricePerHour = Annotated[
     float | None, typer.Option(min=0, help="For --bench: price of the machine per hour.")
 ]
@@ -158,6 +166,8 @@ def serve(
     max_model_len: MaxModelLen = None,
     enforce_eager: EnforceEager = False,
     vllm_args: VllmOptions = "",
+    lora_modules: LoraModules = None,
+    model_memory: MemoryLimit = None,
     api_profile: Profile = "r1kit",
     max_num_seqs: MaxNumSeqs = 32,
     max_waiting: Annotated[int, typer.Option(min=8, help="Maximum queued completions.")] = 256,
@@ -181,11 +191,7 @@ def serve(
     console = Console(stderr=True)
     with sentences(console):
         if bench:
-            from r1kit.loadtest import serve_bench
-
-            key = api_key[0] if api_key else None
-            options = serve_bench.LoadTestOptions(price_per_hour, bench_out, key)
-            serve_bench.run(models or [], sys.argv[1:], options, Console())
+            _bench(models or [], price_per_hour, bench_out, api_key)
             return
         if page:
             require("gradio", "serve without the chat page: --no-page")
@@ -198,7 +204,9 @@ def serve(
         )
         flags = VllmFlags(tensor_parallel_size, max_model_len, enforce_eager, vllm_args)
         server.run(
-            _opener(models or [], engine, engine_key, flags, limits, console),
+            _opener(
+                models or [], engine, engine_key, flags, limits, console, lora_modules, model_memory
+            ),
             limits,
             host=host,
             port=port,
@@ -212,6 +220,15 @@ def serve(
         )
 
 
+def _bench(
+    models: list[str], price: float | None, out: Path | None, keys: list[str] | None
+) -> None:
+    from r1kit.loadtest import serve_bench
+
+    options = serve_bench.LoadTestOptions(price, out, keys[0] if keys else None)
+    serve_bench.run(models, sys.argv[1:], options, Console())
+
+
 def _opener(
     models: list[str],
     engine: str,
@@ -219,6 +236,8 @@ def _opener(
     flags: VllmFlags,
     limits: ServeLimits,
     console: Console,
+    lora_modules: list[str] | None,
+    memory_gb: float | None,
 ) -> Callable[[], Sequence[ServedModel]]:
     """Return a function that opens the models. Raises ConfigError for an invalid command line."""
     from r1kit.http.client import is_url
@@ -229,6 +248,8 @@ def _opener(
         )
     if engine != "vllm" and flags != VllmFlags():
         raise ConfigError("--tensor-parallel-size and other options of vLLM need --engine vllm.")
+    if engine != "local" and (lora_modules or memory_gb):
+        raise ConfigError("--lora-modules and --model-memory need --engine local.")
     if is_url(engine):
         if models:
             raise ConfigError(
@@ -242,11 +263,14 @@ def _opener(
         from r1kit.serve.vllm import open_vllm
 
         return lambda: open_vllm(folders, flags, limits, console)
+    adapters = _adapters(lora_modules or [], folders)
     from r1kit.serve.local import open_folders
+    from r1kit.serve.on_demand import ModelMemory
 
     def open_models() -> Sequence[ServedModel]:
-        with console.status(f"Opening {escape(', '.join(folders))} …"):
-            return open_folders(folders, limits)
+        memory = memory_gb and ModelMemory(int(memory_gb * 1e9), limits.queue_timeout_s)
+        with console.status(f"Opening {escape(', '.join([*folders, *adapters]))} …"):
+            return open_folders(folders, limits, adapters, memory or None)
 
     return open_models
 
@@ -278,6 +302,30 @@ def _resolve_models(models: list[str]) -> dict[str, Path | str]:
             "Two models would have the same name; rename a folder, or serve only one."
         )
     return dict(zip(names, map(find_model, models), strict=True))
+
+
+def _adapters(modules: list[str], folders: dict[str, Path | str]) -> dict[str, Path]:
+    """Map the names of adapters to their folders. Raises ConfigError for an invalid option."""
+    adapters: dict[str, Path] = {}
+    if not modules:
+        return adapters
+    from r1kit.model.adapter_folder import plain_config
+    from r1kit.model.find import ADAPTER_CONFIG, require_existing
+
+    for module in modules:
+        name, equals, path = (replace_surrogates(part) for part in module.partition("="))
+        if not name or not equals or not path:
+            raise ConfigError(f"--lora-modules {module}: write it as NAME=FOLDER.")
+        if name in folders or name in adapters:
+            raise ConfigError(f"Two models would be called {name}; choose another name.")
+        if len(folders) > 1:
+            raise ConfigError("--lora-modules adds adapters to one model; serve only their base.")
+        adapters[name] = Path(path).expanduser()
+        require_existing(adapters[name])
+        if not (adapters[name] / ADAPTER_CONFIG).is_file():
+            raise ConfigError(f"{path} holds no adapter; name a folder that peft has saved.")
+        plain_config(adapters[name])
+    return adapters
 
 
 def _open_page(url: str) -> Page:

@@ -40,15 +40,7 @@ def base_of(path: Path) -> Path | str:
 
     Raises CheckpointError if the adapter is no plain LoRA, names no base, or its base is missing.
     """
-    config = _config(path)
-    kind, start = config.get("peft_type"), config.get("init_lora_weights")
-    if kind != "LORA":
-        raise CheckpointError(f"The adapter in {path} is of the kind {kind!r}; r1kit opens LORA.")
-    if isinstance(start, str) and start not in _PLAIN_STARTS:
-        raise CheckpointError(
-            f"The adapter in {path} began as {start!r}, which changes the base; merge it into its "
-            "base with peft, and name the merged model."
-        )
+    config = plain_config(path)
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise CheckpointError(
@@ -64,8 +56,22 @@ def base_of(path: Path) -> Path | str:
         ) from None
 
 
-def merge_into(base: PreTrainedModel, path: Path) -> None:
-    """Merge the adapter in a folder into its base.
+def plain_config(path: Path) -> dict[str, Any]:
+    """Return the settings of an adapter. Raises CheckpointError if it is no plain LoRA."""
+    config = _config(path)
+    kind, start = config.get("peft_type"), config.get("init_lora_weights")
+    if kind != "LORA":
+        raise CheckpointError(f"The adapter in {path} is of the kind {kind!r}; r1kit opens LORA.")
+    if isinstance(start, str) and start not in _PLAIN_STARTS:
+        raise CheckpointError(
+            f"The adapter in {path} began as {start!r}, which changes the base; merge it into its "
+            "base with peft, and name the merged model."
+        )
+    return config
+
+
+def merge_into(base: PreTrainedModel, path: Path, remedy: str | None = None) -> None:
+    """Merge the adapter in a folder into its base; `remedy` ends the message if it does not fit.
 
     Raises DependencyError without peft, and CheckpointError if the adapter does not fit the base.
     """
@@ -73,7 +79,7 @@ def merge_into(base: PreTrainedModel, path: Path) -> None:
     from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 
     name = base.name_or_path or type(base).__name__
-    remedy = f"correct base_model_name_or_path in its {ADAPTER_CONFIG}, or {REMEDY}."
+    remedy = remedy or f"correct base_model_name_or_path in its {ADAPTER_CONFIG}, or {REMEDY}"
     if not (path / WEIGHTS).is_file():
         raise CheckpointError(f"{path} has no {WEIGHTS}; save the adapter as safetensors.")
     try:
@@ -88,7 +94,7 @@ def merge_into(base: PreTrainedModel, path: Path) -> None:
         adapted.merge_and_unload(safe_merge=True)
     except Exception as error:  # peft raises anything on a foreign adapter
         raise CheckpointError(
-            f"The adapter in {path} does not fit its base {name} ({_reason(error)}); {remedy}"
+            f"The adapter in {path} does not fit its base {name} ({_reason(error)}); {remedy}."
         ) from None
     base.requires_grad_(True)
 

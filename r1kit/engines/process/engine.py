@@ -35,6 +35,8 @@ class EngineConfig:
     """a folder or GGUF file (Path), or a hub id (str)"""
     max_num_seqs: int
     prefix_tokens: int
+    adapter: Path | None = None
+    """folder of a LoRA adapter that is merged into the model"""
 
 
 class EngineProcess(Child):
@@ -43,7 +45,8 @@ class EngineProcess(Child):
     def __init__(self, config: EngineConfig) -> None:
         super().__init__("r1kit.engines.process.worker")
         self.config = config
-        settings = {**asdict(config), "model": str(config.model)}
+        adapter = config.adapter and str(config.adapter)
+        settings = {**asdict(config), "model": str(config.model), "adapter": adapter}
         message = {"config": settings, "is_folder": isinstance(config.model, Path)}
         with contextlib.suppress(OSError):  # it has ended: `wait_until_loaded` raises
             self.line.send_bytes(to_bytes(message))
@@ -79,6 +82,8 @@ class ProcessEngine(RemoteEngine):
             eos_ids=eos_ids,
             max_positions=properties["max_positions"],
         )
+        self.n_bytes: int = properties["n_bytes"]
+        """size of the weights"""
         self._next_ids = count()
         self._id_of: dict[RequestState, int] = {}
         """ids of the requests that are not finished"""

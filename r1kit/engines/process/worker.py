@@ -24,6 +24,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
 from r1kit.files.untrusted import read_json, to_bytes
 from r1kit.model import checkpoint
+from r1kit.model.adapter_folder import merge_into
 from r1kit.model.devices import resolve_device
 from r1kit.types import Completion, Json, Request, SamplingParams
 
@@ -211,6 +212,8 @@ def main(line: Connection) -> None:
     source = Path(config["model"]) if message["is_folder"] else config["model"]
     try:
         model, tokenizer = checkpoint.load(source, resolve_device())
+        if config["adapter"] is not None:
+            merge_into(model, Path(config["adapter"]), "name its own base, or another adapter")
         if model.num_parameters() < SINGLE_THREAD_PARAMETERS:
             torch.set_num_threads(1)
         engine = LocalEngine(
@@ -225,5 +228,6 @@ def main(line: Connection) -> None:
         line.send_bytes(to_bytes({"error": type(error).__name__, "message": str(error)}))
         return
     gc.freeze()  # these objects stay, so the garbage collector need not scan them
-    line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
+    n_bytes = sum(p.nbytes for p in model.parameters())
+    line.send_bytes(orjson.dumps({"max_positions": engine.max_positions, "n_bytes": n_bytes}))
     EngineWorker(engine, line).run()
