@@ -48,6 +48,7 @@ _QUOTED = re.compile(rf"(?<![A-Za-z])['‘]([{LETTERS}])['’](?![A-Za-z])")
 _SMALL = re.compile(
     rf"(?<![A-Za-z0-9\\)])\([{LETTERS.lower()}]\)(?![A-Za-z0-9(])|^\s*[{LETTERS.lower()}]\s*$"
     rf"|\b(?i:option|choice) [b-{LETTERS[-1].lower()}]\b"
+    rf"|\b(?i:answer)(?: is)?\s?[:：]?\s?[*_(]{{0,2}}[{LETTERS.lower()}](?:[).]|[*_]{{0,2}}\s*$)"
 )
 """a small letter that can only name an option: `(b)`, `option b`, or all of the text"""
 _CIRCLED = {code: f"({code - 0x2460 + 1})" for code in range(0x2460, 0x246A)}

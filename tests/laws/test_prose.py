@@ -17,7 +17,8 @@ traces, conversations and preferences in every usual form: 2,400 lines), little 
 log-probabilities, adapters, master weights, kept checkpoints: 1,000), architectures and GGUF (600),
 the forecast of a run (2,200), prompts, cards and export (1,400), bfloat16 on a CPU (300). What real
 answers look like took 2,700: a grammar of statements in three languages, units, blocks of code and
-rules of comparison. The R1 benchmarks are 5,200: the suite with its protocols, log, grading,
+rules of comparison; rare notations, numbers in words and words that are answers 900 more. The R1
+benchmarks are 5,200: the suite with its protocols, log, grading,
 statistics and report (3,900), IFEval's instructions, ratings and long contexts (1,300). What API
 clients send took 600: every spelling of thinking, fields without effect, plain refusals, penalties.
 Anthropic's route, tokens and stored responses took 1,050. Tools took 1,300: their fields, the

@@ -34,7 +34,7 @@ STATED = {
     "The answer is: **(C) mitochondria**": "C",
     "\\boxed{C. x}": "C",
     "$\\boxed{\\mathrm{D}}$": "D",
-    "answer: b": None,
+    "answer: b": "B",
     "\\boxed{b}": "B",
     "正确答案为D。": "D",
     "B选项正确": "B",

@@ -263,13 +263,12 @@ def _read(code: str, label: str) -> _CodeBlock:
         return _CodeBlock(
             code, bool(label) and not is_session, frozenset(defined), mentioned=frozenset(words)
         )
-    if (
-        code[:1].isspace()
-        and _defines(tree)
-        and any(isinstance(n, _DEFINITIONS) for n in tree.body)
-    ):
-        code = textwrap.dedent(code)
     used, bound, attributes = _names(tree)
+    has_definition = any(isinstance(n, _DEFINITIONS) for n in tree.body)
+    returns = any(isinstance(node, ast.Return) for node in ast.walk(tree))
+    is_body = not has_definition and (returns or used - bound - _BUILTINS)
+    if code[:1].isspace() and _defines(tree) and not is_body:
+        code = textwrap.dedent(code)  # and no body of the function that a question begins
     is_code = bool(label) or any(map(_does_something, tree.body))
     return _CodeBlock(
         code,

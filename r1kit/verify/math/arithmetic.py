@@ -19,18 +19,33 @@ from r1kit.verify.math.cursor import Cursor
 from r1kit.verify.math.intervals import COMPARISONS
 from r1kit.verify.math.refusals import UndefinedError, UnsureError
 from r1kit.verify.math.tokens import MathToken
-from r1kit.verify.math.values import Matrix, NumberInBase, Value
+from r1kit.verify.math.values import Matrix, NumberInBase, UnorderedItems, Value
 
 _FUNCTIONS = (
     *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan"),
     *("log", "ln", "exp"),
 )
+_INVERTED = ("sin", "cos", "tan")
+"""functions of which the power -1 is the inverse: `\\tan^{-1} 2`"""
 _GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "rho"),
     *("sigma", "tau", "phi", "varphi", "psi", "omega", "Gamma", "Delta", "Phi", "Omega"),
 )
 _NO_FACTORS = frozenset(
-    ("cup", "in", "pm", "end", "equiv", "pmod", "bmod", "mod", "approx", *COMPARISONS)
+    (
+        "cup",
+        "in",
+        "pm",
+        "end",
+        "equiv",
+        "pmod",
+        "bmod",
+        "mod",
+        "approx",
+        "setminus",
+        "backslash",
+        *COMPARISONS,
+    )
 )
 """commands that end a product"""
 _SIGNS = {"+": 1, "-": -1}
@@ -217,6 +232,10 @@ class ArithmeticParser(Cursor, ABC):
     def bracketed(self, opening: str) -> Value:
         """Parse the rest of a bracketed value; implemented in grammar.py, which parses lists."""
 
+    @abstractmethod
+    def cases(self) -> Value:
+        """Parse the rows of a `cases` environment; implemented in grammar.py."""
+
     def _command(self, name: str) -> Value:
         if name == "pi" or name in _GREEK:
             return algebra.symbol(name)
@@ -231,6 +250,8 @@ class ArithmeticParser(Cursor, ABC):
             return self._function(name)
         if name == "begin":
             return self.nested(self._matrix)
+        if name == "emptyset":
+            return UnorderedItems((), is_set=True)
         if name == "infty":
             raise UndefinedError("computes with infinity")
         raise UnsureError(f"\\{name}")
@@ -260,6 +281,8 @@ class ArithmeticParser(Cursor, ABC):
         """
         base = self._argument() if self.take("_") else algebra.rational(0)
         exponent = self._exponent() if self.take("^") else None
+        if exponent is not None and name in _INVERTED and algebra.constant(exponent) == -1:
+            name, exponent = f"arc{name}", None
         is_enclosed = self.is_mark("(")
         argument = plain(self._primary() if is_enclosed else self._factor())
         while self.starts_factor() and not self.is_command(*_FUNCTIONS):
@@ -273,6 +296,14 @@ class ArithmeticParser(Cursor, ABC):
 
     def _matrix(self) -> Value:
         name = self._environment()
+        if name == "cases":
+            rows_of_cases = self.cases()
+            if not self.is_command("end"):
+                raise UnsureError("cases that do not end")
+            self.position += 1
+            if self._environment() != name:
+                raise UnsureError("cases that end as something else")
+            return rows_of_cases
         if name not in ("pmatrix", "bmatrix"):
             raise UnsureError(f"\\begin{{{name}}}")
         rows: list[tuple[Value, ...]] = []

@@ -19,6 +19,7 @@ from r1kit.verify.math import algebra, units
 from r1kit.verify.math.extract import formula_in_words, read_answer, whole_statements
 from r1kit.verify.math.forms import TextPair, is_rounding, is_unfinished, plain_form, simplified
 from r1kit.verify.math.grammar import parse
+from r1kit.verify.math.meanings import are_same_words
 from r1kit.verify.math.pool import Decision, Pool, default_pool
 from r1kit.verify.math.refusals import (
     LimitError,
@@ -52,6 +53,7 @@ _NOT_VALUES = re.compile(
 """commands that an answer may contain only if the gold answer does"""
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _LONG_DECIMAL = re.compile(r"\.[0-9]{7,}")
+_GOES_ON = re.compile(r"[0-9]\s*\\ldots\s*$")
 _SUBSCRIPTED_NUMBER = re.compile(r"[0-9]\s*_")
 _TOO_HARD = re.compile(
     r"\\ldots|[0-9]{2,}[\s}]*!|[)}!]\s*!|\^\s*\{?\s*-?\s*[0-9]{3,}"
@@ -143,7 +145,7 @@ def judge(gold: str, answer: str, policy: GradingPolicy = STRICT) -> Decision | 
         elif decision is None or decision.same is None:
             decision = other
             open_pair = None
-    if plain_form(gold) == plain_form(answer):
+    if plain_form(gold) == plain_form(answer) or are_same_words(gold, answer):
         return Decision(True, "equal as written")
     if policy.rounds and is_rounding(gold, answer):
         return Decision(True, "equal after rounding")
@@ -202,6 +204,8 @@ def _refusal(gold: str, answer: str) -> Decision | None:
     foreign = set(_TEXT.findall(answer)) - set(_TEXT.findall(gold))
     if any(units.canonical(word) is None or not units.is_measure(word) for word in foreign):
         return Decision(False, "words that the gold answer has not")
+    if "\\ldots" not in gold and _GOES_ON.search(answer):
+        return Decision(False, "a number that goes on")
     for shape in (_NOT_VALUES, _LONG_DECIMAL, _SUBSCRIPTED_NUMBER):
         if (match := shape.search(answer)) and not shape.search(gold):
             return Decision(False, f"{match[0]!r} where the gold answer has none")

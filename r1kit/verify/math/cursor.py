@@ -53,7 +53,7 @@ class Cursor:
         return mark
 
     def at_end(self) -> bool:
-        return self.peek() is None or self.is_mark(*ENDS) or self.is_command("cup", "in")
+        return self.peek() is None or self.is_mark(*ENDS) or self.is_command("cup", "in", "end")
 
     def do(self, operation: Callable[..., Ratio], *values: object) -> Ratio:
         result = operation(*values)

@@ -10,10 +10,12 @@ Source: the order is that of Math-Verify and inspect_ai. Departures: statements/
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from dataclasses import replace
 
+from r1kit.verify.math.number_words import in_digits
 from r1kit.verify.math.phrases import (
     changes_what_follows,
     expressions,
@@ -35,7 +37,7 @@ MAX_FORMULA_DISTANCE = 100
 _CALCULATIONS = re.compile(r"<<[-+*/0-9.,()%$= ]{1,200}>>")
 """GSM8K's calls of a calculator, which models that learned from it write as well"""
 _MATH = re.compile(
-    r"\$\$([^$]{1,1000})\$\$|(?<!\\)\$([^$\n]{1,500})(?<!\\)\$"
+    r"\$\$([^$]{1,1000})\$\$|(?<!\\)\$(?![0-9][^$\n]{0,60}\s\$)([^$\n]{1,500})(?<!\\)\$"
     r"|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)",
     re.DOTALL,
 )
@@ -46,9 +48,16 @@ _FORMULA_WAVERS = re.compile(
     re.IGNORECASE,
 )
 _ENDINGS = re.compile(
-    r"\s*(?:입니다|이다|이에요|예요|이며|임|이 된다|가 된다|이 됩니다|가 됩니다|이고|다"
+    r"\s*(?:임을 (?:알 수 있|확인할 수 있)(?:다|습니다)"
+    r"|입니다|이다|이에요|예요|이며|임|이 된다|가 된다|이 됩니다|가 됩니다|이고|다"
     r"|요)?[.。!]?\s*$"
 )
+_REMARK = re.compile(
+    r"\s*\((?:since|because|as|by|from|where|see|using)\b[^()]*\)|\s[-–—]+\s[A-Za-z]{3,}[^0-9$\\]*$"
+)
+_RELATIVE = re.compile(r"((?:the|an?) [^.!?\n]{1,100}?),?\swhich (?:is|equals|gives) ([^\n]+)")
+# what is meant and its value: "the number of sides, which is 6"
+_JOINING = re.compile(r"\s*,?\s*(?:or|and|或者?|和|또는|혹은|,)?\s*", re.IGNORECASE)
 _CLOSERS = ' \t*_`"}'
 _CONTENT = re.compile(r"[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7af]")
 _SEVERAL_STATEMENTS = re.compile(r"^(?:yes|no|true|false)\b|[.;:!?]\s+\S", re.IGNORECASE)
@@ -70,12 +79,17 @@ def read_answer(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
         value = _marked_value(reading.text, reading.rest)
         if value is None or "boxed" in value:
             return replace(reading, text=None, why="the marked clause states no value")
-        return replace(reading, text=value)
+        return replace(reading, text=_marked_words(value))
     if reading.form == "none":
         value = _closing_value(text[-MAX_TAIL_CHARS:].rstrip(), policy)
         if value is not None and "boxed" not in value:
             return StatedAnswer(value, "closing sentence", "")
     return reading
+
+
+def _marked_words(value: str) -> str:
+    """Mark words that are a number as words, as `\\text` does in a box: `five` is no product."""
+    return f"\\text{{{value}}}" if value.isascii() and in_digits(value) is not None else value
 
 
 def formula_in_words(gold: str) -> str | None:
@@ -102,6 +116,10 @@ def whole_statements(reading: StatedAnswer) -> list[str]:
 def _marked_value(clause: str, rest: str) -> str | None:
     if (formula := _MATH.match(rest)) is not None:
         return _with_unit(formula, rest)
+    clause = _REMARK.sub("", clause)
+    relative = _RELATIVE.match(rest)
+    if relative is not None and not _MATH.search(relative[1]):
+        return _marked_value(relative[2][: clause_end(relative[2])], relative[2])
     clause = rewritten(_without_endings(clause))
     if not _is_sentence(clause):
         return _COPULA_TAIL.sub("", clause) or None
@@ -143,18 +161,32 @@ def _closing_value(tail: str, policy: GradingPolicy) -> str | None:
     if formulas and len(tail[formulas[0].end() :].strip()) < MAX_FORMULA_DISTANCE:
         formula = formulas[0]
         sentence = tail[tail.rfind("\n\n", 0, formula.start()) + 1 :]
+        if (alternatives := _alternatives(sentence[-MAX_LINE_CHARS:])) is not None:
+            return alternatives
         is_unsure = _FORMULA_WAVERS.search(sentence[-MAX_LINE_CHARS:])
         return None if is_unsure else with_unit(_content(formula), tail[formula.end() :])
     for sentence_found in reversed(sentences(lines[-1][-MAX_LINE_CHARS:])):
         sentence = sentence_found.text
         rest = lines[-1][-MAX_LINE_CHARS:][sentence_found.end :]
-        if expressions(sentence):
+        if expressions(rewritten(sentence)):
             if policy.can_be_taken_back and withdrawal(rest) is not None:
                 return None
             is_stated = not is_asked(sentence) and not is_reported_answer(sentence)
             asserted = corrected(sentence) if is_stated else None
             return None if asserted is None else value_in_sentence(asserted)
     return None
+
+
+def _alternatives(sentence: str) -> str | None:
+    """Return the equations that a closing sentence joins: `So $x = 5$ or $x = -5$.`"""
+    formulas = list(_MATH.finditer(sentence))
+    if len(formulas) < 2 or _FORMULA_WAVERS.search(sentence[: formulas[0].start()]):
+        return None
+    contents = [_content(formula) for formula in formulas]
+    between = [sentence[a.end() : b.start()] for a, b in itertools.pairwise(formulas)]
+    names = {content.partition("=")[0].strip() for content in contents}
+    is_list = all(_JOINING.fullmatch(words) for words in between) and len(names) == 1
+    return ", ".join(contents) if is_list and "=" in contents[0] else None
 
 
 def _content(formula: re.Match[str]) -> str:

@@ -13,16 +13,37 @@ from collections.abc import Iterator
 
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.grammar import parse
+from r1kit.verify.math.number_words import in_digits
 from r1kit.verify.math.numeric import approximate
 from r1kit.verify.math.refusals import RefusalError
+from r1kit.verify.math.units import is_cjk_unit
 from r1kit.verify.math.values import Quantity
 from r1kit.verify.statements.policy import GradingPolicy
 
 TextPair = tuple[str, str]
 
 _SPECIAL = re.compile(
-    r"[#=≈\u3040-\uffff]|\\text|\\approx|\\in|\\sim|[A-Za-z]{3}|C|k|n|[A-J][.):]|_"
+    r"\\ldots|mod|\([0-9]|[#=≈\u3040-\uffff]|\\text|\\approx|\\in|\\sim|[A-Za-z]{3}|C|k|n|[A-J][.):]|_"
 )
+_TEXT_ONLY = re.compile(r"\\text\{([^{}]*)\}")
+_IN_BRACKETS = re.compile(
+    r"(?P<value>.*?[^\s(])\s*(?:\\text\{\(?(?P<words>[^{}()]*)\)?\}|\((?P<other>[^()]*)\))"
+)
+_REASON = re.compile(
+    r"(?P<value>.*?[^\s(,;])[\s,;(]*\\text\{[\s,;(]*(?:since|because|as|where|by)\s.*", re.DOTALL
+)
+_CLOCK = re.compile(r"\\text\{[ap]m ([0-9:]+)\}")
+_GOES_ON = re.compile(r"(?P<value>.*[0-9])\s*\\ldots", re.DOTALL)
+_RESIDUE = re.compile(r"(?P<value>[-0-9a-z+*^ ]+?)\s*\(?\s*\\[pb]?mod(?![a-z]).*", re.DOTALL)
+_ABOUT = re.compile(
+    r"(?:\\approx\s*|\\text\{\s*(?:approximately|about|approx\.?)\s*\}\s*|(?:approximately|about|approx\.)\s"
+    r"|约等?于?|大约|약\s?)(?=-?\s?[0-9.$\\])",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(
+    r"\s*(?:\\text\{|\()\s*(?:double root|repeated root|multiplicity [a-z0-9]+|only)\s*[)}]$"
+)
+_FUNCTION_OF = re.compile(r"(?P<name>[A-Za-z])\s?\((?P<letter>[a-z])\)\s*=\s*(?P<body>[^=]+)")
 _ALTERNATIVES = re.compile(r"\s*(?:\\?#\s*){2}\s*")
 _WITH_INTERVAL = re.compile(r"(.*(?:[<>]|\\[lg]e).*?)\s*:\s*([(\[].*[)\]])")
 _OPTION = re.compile(
@@ -36,11 +57,14 @@ _APPROXIMATION = re.compile(
     r"|-?\.[0-9]+)(?:\\ldots)?\s*(?P<unit>(?:\\text\{[^{}]*\}|%|\\degree|[A-Za-z ]{1,20})?)"
 )
 _NAME = re.compile(
-    r"(?P<name>[A-Za-z]{1,3}(?:_(?:\{[^{}]{1,12}\}|[A-Za-z0-9]))?'{0,2}(?:\s?\([^()=]{1,12}\))?|\|[A-Z]{2}\|"
+    r"(?P<name>[A-Za-z]{1,3}(?:\^\{-1\})?(?:_(?:\{[^{}]{1,24}\}|[A-Za-z0-9]))?'{0,2}(?:\s?\([^()=]{1,12}\))?|\|[A-Z]{2}\|"
     r"|\\(?:angle|triangle|overline|vec|overrightarrow|hat|bar|measuredangle)\s?\{?\s?[A-Z]{1,3}\}?"
     r"|\|\\(?:vec|overrightarrow)\{[A-Z]{2}\}\|"
     r"|\\(?:sin|cos|tan|det|dim|lim|max|min|deg|gcd|operatorname\{[a-z]+\})\s?\(?\{?\\?[A-Za-z]{1,6}\}?\)?"
     r"|\\text\{[^{}0-9]{1,40}\}(?:\([A-Za-z, ]{1,9}\))?"
+    r"|\\frac\s?\{\s?d\s?\^?\{?[0-9]?\}?\s?[a-z]?\}\{d\s?[a-z]\s?\^?\{?[0-9]?\}?\}(?:\s?[a-z])?|[A-Z]{1,2}(?:\s?:\s?[A-Z]{1,2})+"
+    r"|[a-z](?:\s?:\s?[a-z])+"
+    r"|\\(?:lim|sum|prod|i{0,2}int|max|min|sup|inf)(?![A-Za-z])(?:\s?[_^]\s?(?:\{[^{}]{1,40}\}|[A-Za-z0-9]|\\infty))*[^=<>+]{0,60}?"
     r"|[A-Za-z]+(?: [A-Za-z]+){0,4})\s*=\s*(?P<value>[^=<>]+)"
 )
 _PARAMETER = (
@@ -77,7 +101,7 @@ _OPERATION = re.compile(
 _ANY_OPERATION = re.compile(rf"{_OPERATION.pattern}|\\[dt]?frac|(?<=[0-9)}}])\s*/\s*(?=[0-9(])")
 _WRITTEN_OUT = re.compile(
     r"(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{[-+]?[0-9]+\}|[-+]?[0-9]+)"
-    r"|(?<=\()[0-9.]+\*10+(?:\+[0-9.]+(?:\*10+)?)*(?=\))"
+    r"|(?<=\()[0-9.]+\*10+(?:\+[0-9.]+(?:\*10*)?)*(?=\))"
 )
 """scientific notation, and numerals as tokens.py writes them: `3万5千` is `(3*10000+5*1000)`"""
 _NUMBER_OR_FRACTION = re.compile(
@@ -93,6 +117,7 @@ def simplified(gold: str, answer: str, policy: GradingPolicy) -> list[TextPair]:
         return []
     pairs = [*_alternatives(gold, answer), *_options(gold, answer, policy)]
     pairs += [pair for pair in _without_words(gold, answer, policy) if pair not in pairs]
+    pairs += [pair for pair in _reworded(gold, answer, policy) if pair not in pairs]
     return [pair for pair in pairs if pair != (gold, answer)]
 
 
@@ -100,6 +125,58 @@ def plain_form(text: str) -> str:
     """Return a cleaned text without markup: two with the same plain form are written the same."""
     words = " ".join(_MARKUP.sub(lambda m: f" {(m[1] or '').lower()} ", text).split())
     return re.sub(r"(?<![^\W_]) | (?![^\W_])", "", words)
+
+
+def _reworded(gold: str, answer: str, policy: GradingPolicy) -> Iterator[TextPair]:
+    """Yield pairs without what says the same twice, and with numbers in digits.
+
+    The gold `12` for `twelve`, 72 for `72 (seventy-two)`, `27` for `27 (since x > 0)`, `5:30` for
+    `5:30 pm` if the gold answer has no half of the day, `1.23` for `≈ 1.23` if it is a decimal.
+    """
+    plain_gold = _ABOUT.sub("", gold, count=1)
+    plain_gold = _NOTE.sub("", plain_gold)
+    if "." in gold and (about := _ABOUT.match(answer)) is not None:
+        answer = answer[about.end() :]
+    yield plain_gold, answer
+    gold_number = _number_in_words(gold)
+    if gold_number is None and gold.isascii() and "\\" not in gold:
+        gold_number = in_digits(gold)
+    number = _number_in_words(answer) if policy.reads_number_words else None
+    if gold_number is not None or number is not None:
+        yield gold_number or plain_gold, number or answer
+    if policy.rounds and (unfinished := _GOES_ON.fullmatch(answer)) is not None:
+        yield plain_gold, unfinished["value"]
+    if "mod" not in answer and (residue := _RESIDUE.fullmatch(gold)) is not None:
+        yield residue["value"], answer
+    if (reason := _REASON.fullmatch(answer)) is not None:
+        yield plain_gold, reason["value"]
+    if (pair := _IN_BRACKETS.fullmatch(answer)) is not None:
+        other = pair["other"] or in_digits(pair["words"] or "", is_cjk_unit)
+        if other is not None and _number(other) is not None:
+            is_same = abs((_number(pair["value"]) or 0.0) - (_number(other) or 0.0)) < 1e-12
+            yield (plain_gold, pair["value"]) if is_same else (gold, answer)
+    if (forms := _IN_BRACKETS.fullmatch(gold)) is not None and (
+        either := re.fullmatch(r"\s*or\s+(.*)", forms["other"] or "", re.DOTALL)
+    ):
+        yield forms["value"], answer
+        yield either[1], answer
+    if (clock := _CLOCK.fullmatch(answer)) is not None and "m " not in gold:
+        yield gold, clock[1].removesuffix(":00")
+    one, other_function = _FUNCTION_OF.fullmatch(gold), _FUNCTION_OF.fullmatch(answer)
+    if one and other_function and one["name"] == other_function["name"]:
+        letter, other_letter = one["letter"], other_function["letter"]
+        if letter != other_letter and letter not in other_function["body"]:
+            body = re.sub(
+                rf"(?<![A-Za-z\\]){other_letter}(?![A-Za-z])", letter, other_function["body"]
+            )
+            yield one["body"], body
+
+
+def _number_in_words(text: str) -> str | None:
+    words = _TEXT_ONLY.fullmatch(text)
+    if words is None and text.isascii():
+        return None
+    return in_digits(words[1] if words else text, is_cjk_unit)
 
 
 def _alternatives(gold: str, answer: str) -> Iterator[TextPair]:

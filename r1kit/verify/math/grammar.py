@@ -21,10 +21,12 @@ from r1kit.verify.math.intervals import (
     COMPARISONS,
     REAL_WORDS,
     REALS,
+    all_but,
     condition,
     is_number,
     union_of_conditions,
 )
+from r1kit.verify.math.meanings import meaning
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
 from r1kit.verify.math.same import are_equal_sides
 from r1kit.verify.math.tokens import tokenize
@@ -38,12 +40,20 @@ from r1kit.verify.math.values import (
     Union,
     UnorderedItems,
     Value,
-    WordsValue,
 )
 
 MAX_ITEMS = 64
 
 _SIGNS = {"+": 1, "-": -1}
+_CURRENCIES = {
+    "$": "dollar",
+    "\\$": "dollar",
+    "£": "british pound",
+    "€": "euro",
+    "₩": "won",
+    "¥": "yuan",
+    "₹": "rupee",
+}
 _CLOSING = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",)}
 
 
@@ -169,24 +179,24 @@ class _Answer(ArithmeticParser):
             return EllipsisValue()
         if (words := self._words()) is not None:
             return words
-        if self.take("$", "\\$"):
-            return self._dollars(plain(self.sum()))
+        if (currency := self.take(*_CURRENCIES)) is not None:
+            return self._amount(plain(self.sum()), _CURRENCIES[currency])
         parts = [self._bound()]
         while self.is_command("cup"):
             self.position += 1
             parts.append(self._bound())
         return parts[0] if len(parts) == 1 else Union(tuple(parts))
 
-    def _dollars(self, amount: Ratio) -> Value:
+    def _amount(self, amount: Ratio, currency: str) -> Value:
         token = self.peek()
         if token is not None and units.is_rate(token.text):
-            return Quantity(amount, self._unit("dollar"))
+            return Quantity(amount, self._unit(currency))
         if not self.at_end():
             value = self._quantity(amount)
             amount = plain(value.number if isinstance(value, Quantity) else value)
-            if isinstance(value, Quantity) and value.unit != "dollar":
+            if isinstance(value, Quantity) and value.unit != currency:
                 raise UndefinedError("an amount with another unit")
-        return Quantity(amount, "dollar")
+        return Quantity(amount, currency)
 
     def _bound(self) -> Value:
         """Parse an infinity, a set, a matrix, or a sum with an optional unit."""
@@ -195,16 +205,12 @@ class _Answer(ArithmeticParser):
             return infinity
         if self.is_command("mathbbR"):
             self.position += 1
-            return REALS
+            return self._without_points() if self.take_difference() else REALS
         value = self.sum()
-        if (
-            self.is_mark(":")
-            and self.is_number(1)
-            and isinstance(value, Ratio)
-            and is_number(value)
-        ):
-            self.position += 1
-            value = self.do(algebra.divide, plain(value), plain(self.sum()))
+        if self.is_mark(":") and isinstance(value, Ratio) and is_number(value):
+            value = self._proportion(value)
+            if isinstance(value, OrderedItems):
+                return value
         if (
             self.at_end()
             or self.is_comparison()
@@ -217,6 +223,32 @@ class _Answer(ArithmeticParser):
         if not isinstance(value, Ratio) or (is_degree and algebra.has_opaque(value)):
             raise UnsureError("a unit after something that is no number")
         return self._quantity(value)
+
+    def take_difference(self) -> bool:
+        """Consume the sign of a difference of sets before a set, if it comes next."""
+        token, following = self.peek(), self.peek(1)
+        is_difference = token is not None and token.text in ("setminus", "backslash", "-")
+        if not is_difference or following is None or following.text != "\\{":
+            return False
+        self.position += 1
+        return True
+
+    def _without_points(self) -> Value:
+        self.position += 1
+        points = self._items()
+        self.expect("\\}")
+        return all_but(points)
+
+    def _proportion(self, first: Ratio) -> Value:
+        """Parse `3:4` as a quotient, and `3:4:5` as numbers of which the last is 1."""
+        terms = [first]
+        while self.take(":"):
+            terms.append(plain(self.sum()))
+        if not all(map(is_number, terms)):
+            raise UnsureError("a ratio of letters")
+        if len(terms) == 2:
+            return self.do(algebra.divide, *terms)
+        return OrderedItems(":", ":", tuple(self.do(algebra.divide, t, terms[-1]) for t in terms))
 
     def _quantity(self, number: Ratio) -> Value:
         """Parse what follows a number: a multiplier, a unit, or numbers with smaller units."""
@@ -268,7 +300,7 @@ class _Answer(ArithmeticParser):
         if len(tokens) == 1 and len(text) < 4 and text.isalpha() and not set("aeiou") & set(text):
             return None
         self.position += n
-        return WordsValue(" ".join(text.split()))
+        return meaning(" ".join(text.split()))
 
     def _unit(self, text: str = "") -> str:
         depth = 0
@@ -282,6 +314,20 @@ class _Answer(ArithmeticParser):
         if unit is None:
             raise UnsureError(f"{text.strip()!r} is no unit")
         return unit
+
+    def cases(self) -> Value:
+        """Parse the rows of a system or of a piecewise function, whose rows have conditions."""
+        rows: list[Value] = []
+        while not self.is_command("end"):
+            cells = [self._relation()]
+            self.take(",")
+            if self.take("&") and not self.is_mark("\\\\") and not self.is_command("end"):
+                cells.append(self._relation())
+            rows.append(cells[0] if len(cells) == 1 else OrderedItems("{", "&", tuple(cells)))
+            self.take(",", ";")
+            if not self.take("\\\\"):
+                break
+        return UnorderedItems(tuple(rows), is_set=False)
 
     def _set_builder(self, variable: Value) -> Value:
         """Parse the rest of `\\{x | x > 3\\}`: the set that the condition describes."""

@@ -7,6 +7,8 @@ both sides are defined; what they do not prove stays undecided.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from r1kit.verify.math.algebra import (
     UNIT,
     OpaqueName,
@@ -14,6 +16,7 @@ from r1kit.verify.math.algebra import (
     Ratio,
     add,
     divide,
+    factorial,
     multiply,
     negative,
     opaque,
@@ -25,6 +28,7 @@ from r1kit.verify.math.refusals import RefusalError
 
 _QUOTIENTS = {"tan": ("sin", "cos"), "cot": ("cos", "sin"), "sec": ("", "cos"), "csc": ("", "sin")}
 ONE = rational(1)
+MAX_SHIFT = 20
 
 
 def are_identical(a: Ratio, b: Ratio) -> bool:
@@ -50,6 +54,21 @@ def _opened(polynomial: Polynomial) -> Ratio:
     return total
 
 
+def _factorial(argument: Ratio) -> Ratio:
+    """Return (n + 2)! as (n + 2)(n + 1) n!, so that factorials of close arguments cancel."""
+    shift = argument.top.get(UNIT, Fraction(0)) if argument.bottom == ONE.bottom else Fraction(0)
+    if not shift or shift.denominator > 1 or abs(shift) > MAX_SHIFT or len(argument.top) == 1:
+        return factorial(argument)
+    base = add(argument, rational(-shift))
+    product = factorial(base)
+    for step in range(1, abs(int(shift)) + 1):
+        if shift > 0:
+            product = multiply(product, add(base, rational(step)))
+        else:
+            product = divide(product, add(base, rational(1 - step)))
+    return product
+
+
 def _opened_power(name: str, exponent: int) -> Ratio:
     plain = power(symbol(name), rational(exponent))
     if not isinstance(name, OpaqueName):
@@ -58,6 +77,12 @@ def _opened_power(name: str, exponent: int) -> Ratio:
         degree = int(name.function[4:])
         whole = power(name.arguments[0], rational(exponent // degree))
         return multiply(whole, power(symbol(name), rational(exponent % degree)))
+    if name.function == "factorial":
+        return power(_factorial(name.arguments[0]), rational(exponent))
+    if name.function == "binomial":
+        n, k = name.arguments
+        chosen = multiply(_factorial(k), _factorial(add(n, negative(k))))
+        return power(divide(_factorial(n), chosen), rational(exponent))
     if name.function in _QUOTIENTS:
         top, bottom = (
             opaque(function, *name.arguments) if function else ONE

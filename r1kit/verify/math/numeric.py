@@ -124,6 +124,8 @@ def _opaque(name: OpaqueName, point: Mapping[str, float], depth: int) -> float:
         return _root(arguments[0], int(name.function[4:]))
     if name.function == "pow" and arguments[0] > 0:
         return math.pow(*arguments)
+    if name.function in ("factorial", "binomial"):
+        return _gamma(*arguments)
     if name.function == "abs":
         return abs(arguments[0])
     if name.function == "log":
@@ -132,6 +134,15 @@ def _opaque(name: OpaqueName, point: Mapping[str, float], depth: int) -> float:
     if name.function in _FUNCTIONS and arguments[0] == 0:
         return _FUNCTIONS[name.function](arguments[1])
     raise _NoValueError
+
+
+def _gamma(n: float, k: float = 0.0) -> float:
+    """Return n!, or n! / (k! (n - k)!), of positive real numbers."""
+    if min(n, k, n - k) < 0 or n > 150:
+        raise _NoValueError
+    return (
+        math.gamma(n + 1) / (math.gamma(k + 1) * math.gamma(n - k + 1)) if k else math.gamma(n + 1)
+    )
 
 
 def _root(value: float, degree: int) -> float:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from r1kit.verify.math.number_words import fractions_in_digits
+from r1kit.verify.math.tokens import written_numerals
 from r1kit.verify.math.units import changes_value, is_measure, leading_unit
 from r1kit.verify.statements.words import one_of, whole
 
@@ -56,7 +58,9 @@ _OPERATOR_BEFORE = re.compile(
         "triple, power of, reciprocal of, inverse of, square of, cube of, sum of, product of",
         "[0-9] of(?: the| its| these)?, multiples? of, divisible by, factor of",
         "base, modulo, mod, times, plus, minus, and, or",
-        "nor, (?<!come )(?<!comes )(?<!amounts )(?<!equal )(?<!adds up )(?<!add up )to",
+        "nor, (?<!come )(?<!comes )(?<!amounts )(?<!equal )(?<!adds up )(?<!add up )"
+        "(?<!evaluates )(?<!simplifies )(?<!reduces )(?<!sums )(?<!leads )"
+        "(?<!rounds )(?<!totals )to",
         "than, versus, vs, from, divided by",
     )
     + "|"
@@ -65,6 +69,13 @@ _OPERATOR_BEFORE = re.compile(
         "제곱근, 루트, 더하기, 빼기, 와, 과, 또는, 혹은, 에서, 보다",
     )
     + r")\s*[$(]?$",
+    re.IGNORECASE,
+)
+_KNOWN_BEFORE = re.compile(r"\b(?:the|these|those)$", re.IGNORECASE)
+# before a number that is known already: "so the 2 cases agree"
+_IS_THE_ANSWER = re.compile(
+    r"\s(?:is|are|was) (?:the|our|my)(?: (?:final|correct|required|desired))?"
+    r" (?:answer|result|solution|value)\b",
     re.IGNORECASE,
 )
 _WAVERS = re.compile(
@@ -104,6 +115,8 @@ class Expression:
 
 def rewritten(text: str) -> str:
     """Return a text with words for operations as signs: 根号3 → √3, "3 out of 8" → 3/8."""
+    if not text.isascii():
+        text = written_numerals(fractions_in_digits(text))
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     return text
@@ -168,7 +181,7 @@ def value_in_sentence(sentence: str) -> str | None:
         return None
     last = found[-1]
     before, after = text[: last.start].rstrip(), text[last.end :]
-    if changes_what_follows(before) or _BOUND_AFTER.match(after):
+    if changes_what_follows(before) or _KNOWN_BEFORE.search(before) or _BOUND_AFTER.match(after):
         return None
     if len(found) > 1 and not re.search(r"\w", text[found[-2].end : last.start]):
         return None
@@ -192,7 +205,7 @@ def with_unit(value: str, after: str) -> str:
     ) is not None:
         return f"{value}{power[0]}"
     word = re.match(r"\s?([A-Za-z²³]+|\\text\{[^{}]*\})", after)
-    if word and changes_value(word[1]):
+    if word and changes_value(word[1]) and not _IS_THE_ANSWER.match(after):
         return f"{value} {word[1]}"
     unit = leading_unit(after)
     return f"{value} {unit}" if unit else value

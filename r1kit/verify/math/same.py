@@ -206,6 +206,10 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return False
         return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
+    if isinstance(a, Matrix) and isinstance(b, OrderedItems):
+        return _vectors(a, b, compare)
+    if isinstance(a, OrderedItems) and isinstance(b, Matrix):
+        return _vectors(b, a, lambda x, y: compare(y, x))
     if isinstance(a, EquationValue) and isinstance(b, EquationValue):
         return _equations(a, b, compare)
     if isinstance(a, Residue) and isinstance(b, Residue):
@@ -215,6 +219,13 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
     if type(a) is type(b):  # Words, Based, Infinity
         return a == b
     return _different_kinds(a, b)
+
+
+def _vectors(matrix: Matrix, point: OrderedItems, compare: ValueComparison) -> bool | None:
+    """Accept `(1, 2)` for a column: both are ways to write a vector."""
+    if (point.opening, point.closing) != ("(", ")") or any(len(row) != 1 for row in matrix.rows):
+        return False
+    return _pairwise([row[0] for row in matrix.rows], point.items, compare)
 
 
 def _is_separate(union: Union) -> bool:

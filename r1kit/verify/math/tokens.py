@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Literal
 
 from r1kit.verify.answer import SAME_CHARACTER
+from r1kit.verify.math.notation import usual
+from r1kit.verify.math.number_words import fractions_in_digits
 from r1kit.verify.math.refusals import OversizeError, UnsureError
 
 MAX_CHARS = 2000
@@ -112,6 +114,8 @@ _REWRITES = tuple(
         (r"\s+", " "),
     )
 )
+_GOING_ON = re.compile(r"([0-9]{0,40}\.)([0-9]{2,40})\s*\\ldots(?!\s*[0-9,])")
+_PERIOD = re.compile(r"([0-9]*?)([0-8]|[0-9]*[0-8][0-9]*)\2+")
 _REPEATING = re.compile(r"([0-9]{1,40})\.([0-9]{0,40})\\overline\s*\{([0-9]{1,40})\}")
 _POWERS_OF_TEN = {
     "百": 2,
@@ -134,7 +138,8 @@ _CJK_TEXT = re.compile(
     rf"\\(?:{_ROMAN})\s?\{{([^{{}}A-Za-z\\]*[\u3040-\u9fff\uac00-\ud7af][^{{}}A-Za-z\\]*)\}}"
 )
 _NUMERAL = re.compile(
-    rf"(?:(?<![0-9.,])[0-9][0-9,.]*\s?[{_POWERS}]+(?!克|米|瓦|卡|分)\s?)+(?:(?<=\S)[0-9]+(?![0-9.,]))?"
+    rf"(?:(?<![0-9.,])[0-9][0-9,.]*\s?[{_POWERS}]+(?!克|米|瓦|卡|分)\s?)+"
+    r"(?:(?:(?<=\S)|(?<=[만억万亿] ))[0-9][0-9,]*(?![0-9.,]))?"
 )
 _WORDS = (
     (re.compile(r"根号下?|루트"), r"\\sqrt "),
@@ -152,6 +157,7 @@ _PLAIN = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4}(?![0-9.]))?"
 _TOKEN = re.compile(
     rf"(?P<space>\s*)(?:(?P<thousands>{_THOUSANDS})|(?P<number>{_PLAIN})"
     r"|\\mathbb\{(?P<blackboard>[A-Z])\}|\\text\{(?P<text>[^{}]*)\}|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
+    r"|(?P<currency>[£€₩¥₹])"
     r"|(?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
     r"|(?P<mark>\\\\|\\[{}%$|]|[-+*/^_=!,;:(){}\[\]|<>%$&']))"
 )
@@ -175,6 +181,7 @@ def clean(text: str) -> str:
 
 def _clean(text: str) -> str:
     text = text.translate(SAME_CHARACTER).strip(_INVISIBLE + " \t\r\n")
+    text = usual(text)
     if not text.isascii():
         text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
         text = in_ascii(text)
@@ -187,6 +194,8 @@ def _clean(text: str) -> str:
         text = _without_dollars(text)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
+    if "\\ldots" in text:
+        text = _GOING_ON.sub(_as_repeating, text)
     if "\\overline" in text:
         text = _REPEATING.sub(_as_fraction, text)
     return text.strip()
@@ -208,9 +217,24 @@ def _without_dollars(text: str) -> str:
 def in_ascii(text: str) -> str:
     """Write Unicode fractions and Chinese and Korean numerals as numbers: `5万` → `(5*10000)`."""
     text = _FRACTIONS.sub(_fraction, _CJK_TEXT.sub(r" \1 ", text))
+    if "分" in text or "분의" in text:
+        text = fractions_in_digits(text)
     for pattern, replacement in _WORDS:
         text = pattern.sub(replacement, text)
     return _NUMERAL.sub(_numeral, text)
+
+
+def written_numerals(text: str) -> str:
+    """Write the numerals of a sentence as plain numbers: 1만 2천 → 12000; not 千 in 5千克."""
+    return _NUMERAL.sub(_plain_numeral, text)
+
+
+def _plain_numeral(match: re.Match[str]) -> str:
+    product = _numeral(match)
+    if product == match[0] or "." in product:
+        return match[0]
+    terms = [math.prod(map(int, term.split("*"))) for term in product[1:-1].split("+")]
+    return f"{sum(terms)}{' ' if match[0].endswith(' ') else ''}"
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -258,6 +282,14 @@ def _as_fraction(decimal: re.Match[str]) -> str:
     return f"\\frac{{{top}}}{{{bottom}}}"
 
 
+def _as_repeating(decimal: re.Match[str]) -> str:
+    """Write `0.1666\\ldots` as `0.1\\overline{6}`; 4.999… stays, as does one without a period."""
+    period = _PERIOD.fullmatch(decimal[2])
+    if period is None or (len(period[2]) == 1 and len(decimal[2]) - len(period[1]) < 2):
+        return decimal[0]
+    return f"{decimal[1]}{period[1]}\\overline{{{period[2]}}}"
+
+
 def _depth_change(mark: str | None) -> int:
     if mark in ("(", "[", "\\{"):
         return 1
@@ -278,6 +310,8 @@ def _token(match: re.Match[str]) -> MathToken:
         return MathToken(kind, match["command"], spaced)
     if match["blackboard"]:
         return MathToken("command", f"mathbb{match['blackboard']}", spaced)
+    if match["currency"]:
+        return MathToken("mark", match["currency"], spaced)
     if match["cjk"]:
         return MathToken("text", match["cjk"], spaced)
     if match["word"]:

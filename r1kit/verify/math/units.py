@@ -63,17 +63,39 @@ _MEASURES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("euro", "1", "€ eur"),
         ("british pound", "1", "£ gbp"),
         ("yen", "1", "円 엔 日元"),
+        ("rupee", "1", "₹ rs"),
         ("%", "1", "percent pct percentage 퍼센트 프로"),
         ("mph", "1", ""),
         ("kph", "1", "kmh"),
         ("newton", "1", "n N"),
         ("joule", "1", "j J"),
         ("watt", "1", "w W"),
+        ("kilojoule", "1", "kj kJ"),
+        ("calorie", "1", "cal"),
+        ("kilocalorie", "1", "kcal"),
+        ("pascal", "1", "pa Pa"),
+        ("kilopascal", "1", "kpa kPa"),
+        ("megapascal", "1", "mpa MPa"),
+        ("atmosphere", "1", "atm"),
+        ("electronvolt", "1", "ev eV"),
+        ("kiloelectronvolt", "1", "kev keV"),
+        ("megaelectronvolt", "1", "mev MeV"),
+        ("ampere", "1", "amp amps"),
+        ("ohm", "1", "Ω"),
+        ("nanometer", "1", "nm"),
+        ("angstrom", "1", "Å"),
+        ("fortnight", "1", ""),
+        ("kilonewton", "1", "kn kN"),
+        ("kilohertz", "1", "khz kHz"),
+        ("megahertz", "1", "mhz MHz"),
+        ("gigahertz", "1", "ghz GHz"),
+        ("kilowatt hour", "1", "kwh kWh"),
         ("volt", "1", "v V"),
         ("kilowatt", "1", "kw kW"),
         ("hertz", "1", "hz Hz"),
         ("mole", "1", "mol"),
         ("celsius", "1", "摄氏度"),
+        ("fahrenheit", "1", "华氏度"),
         ("acre", "1", ""),
         ("hectare", "1", "ha 公顷"),
         ("mu", "1", "亩"),
@@ -178,6 +200,10 @@ _LONGEST_CJK = max(map(len, _CJK_UNITS))
 _CJK_CHANGING = re.compile(
     "[万萬亿億千百십백천만억조分余不非或和与多]|以上|以下|左右|分之|이상|이하|미만|초과|아니|정도|또는|平方$|立方$|次方|阶乘|제곱$"
 )
+_TEMPERATURE = re.compile(r"(?:degrees?|°) ?(c|f)(?:elsius|ahrenheit)?\b")
+_MANY_TIMES = re.compile(
+    r"times(?: (?:as (?:many|much|large|big|long|old|fast|heavy|tall|likely)|larger|bigger))?"
+)
 _PER = re.compile(r" (?:per|each|every|an?) (?=[a-z])")
 _RATE = re.compile(r"/|(?:per|each|every|an?)(?: [a-z]|$)", re.IGNORECASE)
 _COMPLEMENT = re.compile(
@@ -222,6 +248,11 @@ def is_rate(text: str) -> bool:
     return _RATE.match(text.strip()) is not None
 
 
+def is_cjk_unit(text: str) -> bool:
+    """Return True for a Chinese or Korean measure or counter alone: 米, 개."""
+    return text in _CJK_UNITS
+
+
 def is_noun(unit: str) -> bool:
     """Return True for a unit that counts things, such as `apple` or `red marble`."""
     return unit == COUNTER or (unit not in _SCALES and unit != "%" and not unit.startswith("?"))
@@ -234,7 +265,7 @@ def leading_unit(text: str) -> str | None:
     words = re.match(
         r"\s?\$?\s?((?:(?:square|cubic|sq\.?) )?[A-Za-z°]+(?:\^[23]|/[a-z]+| per [a-z]+)?)", text
     )
-    if words is None:
+    if words is None or (words[1] == "in" and text[words.end() :].lstrip()[:1].isalpha()):
         return None
     for unit in (words[1], re.split(r" per |/", words[1])[0]):
         if is_measure(unit):
@@ -256,7 +287,9 @@ def canonical(text: str) -> str | None:
         return _cjk_unit(text)
     if len(text) == 1:
         return _NAMES.get(text, f"?{text}")
-    lower = text.lower()
+    lower = _TEMPERATURE.sub(_temperature, text.lower())
+    if _MANY_TIMES.fullmatch(lower):
+        return "time"
     for words, exponent in (("square|sq\\.?", 2), ("cubic|cu\\.?", 3)):
         lower = re.sub(rf"\b(?:{words}) ([a-z]+)", rf"\1^{exponent}", lower)
     lower = _PER.sub("/", lower.replace(" squared", "^2").replace(" cubed", "^3"))
@@ -271,6 +304,10 @@ def canonical(text: str) -> str | None:
         return None
     name = " ".join(_name(part) for part in words_only).replace(" ^ ", "^").replace(" / ", "/")
     return name if _is_unit(words_only) else f"?{name}"
+
+
+def _temperature(match: re.Match[str]) -> str:
+    return {"c": "celsius", "f": "fahrenheit"}[match[1]]
 
 
 def _is_unit(parts: list[str]) -> bool:

@@ -18,6 +18,7 @@ MAX_CLAUSE_CHARS = 600
 
 _ENGLISH = (
     "####",
+    r"^### +(?=[-$]{0,2}[0-9][0-9,./]*[ \t]*$)",
     # "answer": "5"
     r"\\?\"(?:final[_ ]?)?answer\\?\"\s{0,4}:\s{0,4}\\?\"?",
     # "Answer:", "the answer (in cm) to the question is"
@@ -25,7 +26,10 @@ _ENGLISH = (
     + r"(?:[\s,*_]{1,3}"
     + one_of("to, for, of, in, here, now, therefore, then, thus, hence, so")
     + r"\b[^.:;?!\n=]{0,60}?)?[*_\s,]{0,4}(?:[:：=]|"
-    + whole("is, are, was, would be, should be, must be, will be, comes? to, equals, becomes")
+    + whole(
+        "is, are, was, would be, should be, must be, will be, equals, becomes",
+        "(?:comes?|works?) (?:out )?to(?: be)?, turns? out to be",
+    )
     + r"(?![A-Za-z-])\s?[:：]?)",
     # a heading
     r"^[#*_ \t]{0,8}(?:the\s)?(?:final\s)?"
@@ -36,12 +40,12 @@ _ENGLISH = (
 _CHINESE = (
     "答案(?=不是|并非|不为)",
     r"【\s?(?:最终|正确|参考)?答案?\s?】\s?[:：]?",
-    r"(?:最终|正确|參考|参考)?答案\s?(?:应该?|應該?|应当|就|即)?\s?(?:是|为|為|等于|等於|[:：])",
+    r"(?:最终|正确|參考|参考)?答案[*_]{0,2}\s?(?:应该?|應該?|应当|就|即|显然|当然|明显|肯定|必然)?\s?(?:是|为|為|等于|等於|[:：])",
     r"答\s?[：:]",
 )
-_KOREAN = (r"(?:최종\s?)?(?:정답|답변|해답|답)\s?(?:은|는|이|[:：])",)
+_KOREAN = (r"(?:최종\s?)?(?:정답|답변|해답|답)[*_]{0,2}\s?(?:은|는|이(?![다고며므라야지])|[:：])",)
 _MARKER = re.compile("|".join(_ENGLISH + _CHINESE + _KOREAN), re.IGNORECASE | re.MULTILINE)
-_HINT = re.compile("####|ans|result|【|答|최종|정답|답|해답", re.IGNORECASE)
+_HINT = re.compile("###|ans|result|【|答|최종|정답|답|해답", re.IGNORECASE)
 """a part of every marker, which is found much faster than a whole one"""
 MAX_BEFORE_HINT = 20
 """number of characters of a marker before its hint, at most"""
@@ -50,7 +54,7 @@ _GAP = re.compile(
 )
 _CLAUSE_END = re.compile(
     r"[.!?](?=\s|$|<)|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s"
-    r"|\s(?:in total|in all|altogether|of the)\b|<(?=/?[a-z])",
+    r"|\s(?:in total|in all|altogether|of (?:the|them|these|those))\b|;\s(?=[a-z]{3})|<(?=/?[a-z])",
     re.IGNORECASE,
 )
 _NOT = re.compile(r"\bnot\b|n't\b", re.IGNORECASE)

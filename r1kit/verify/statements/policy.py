@@ -29,6 +29,8 @@ class GradingPolicy:
     needs_results: bool = True
     """`8 - 5` is no answer where a number is expected: a policy would learn to repeat the question;
     off: it is 3"""
+    reads_number_words: bool = False
+    """`fifteen`, 열다섯 and 十五 are 15 in an answer; in a gold answer they always are"""
     rounds: bool = False
     """a decimal with at least three digits equals the number it is rounded from"""
 
@@ -39,6 +41,7 @@ LENIENT = GradingPolicy(
     last_box_must_be_whole=False,
     can_be_taken_back=False,
     needs_results=False,
+    reads_number_words=True,
     rounds=True,
 )
 POLICIES = {"strict": STRICT, "lenient": LENIENT}

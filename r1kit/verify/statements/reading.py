@@ -24,8 +24,11 @@ MAX_TAIL_CHARS = 4000
 MAX_SHOWN_CHARS = 60
 
 _DENIED_BOX = re.compile(
-    r"(?:\bnot|n't|\\neq?|≠|不是|并非|而非|不为|不等于|rather than|instead of)\s*(?:equal to"
-    r"|be)?[\s$\\(\[]*$"
+    r"(?:\b(?:not|cannot|never|rul(?:es?|ed|ing) out|reject(?:s|ed|ing)?|discard(?:s|ed|ing)?"
+    r"|eliminat(?:es?|ed|ing))|n't|\\neq?|≠"
+    r"|不是|不可能是|不会是|并非|而非|不为|不等于|rather than|instead of)"
+    r"\s*(?:(?:possibly |actually )?be\s*)?(?:equal to)?(?:the )?(?:answer )?[\s$\\(\[:：]*$",
+    re.IGNORECASE,
 )
 _SUPPOSITION = re.compile(
     r"\s*"

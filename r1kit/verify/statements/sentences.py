@@ -17,7 +17,7 @@ _END = re.compile(
     r"\n+|[。！？；]+[*_\"”』」)]*|[.!?]+[*_\"'”’)]{0,3}(?=\s|$|<|[\u3400-\u9fff\uac00-\ud7af])"
 )
 _NO_END = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|approx|fig|eq|no|dr|mr|mrs|sq|ca|viz)"
+    r"(?:\b(?:e\.g|i\.e|ans|cf|vs|approx|fig|eq|no|dr|mr|mrs|sq|ca|viz)"
     r"|^[\s*_(]*(?:[A-Ja-j]|[0-9]{1,2}))\.$",
     re.IGNORECASE,
 )

@@ -112,7 +112,7 @@ _REPORTED_BEFORE = _pattern(
     + r"[^,.]{0,30}?"
     + whole(
         "says?, said, thinks?, thought, believes?, believed, claims?, claimed, argues?, argued",
-        "answers?, answered, chooses?, chose, picks?, picked, guess(?:es|ed)?",
+        "answers?, answered, chooses?, chose, picks?, picked, guess(?:es|ed)?, go(?:es)? with",
     ),
     one_of("有人, 有的?同学, 有些人, 很多人, 许多人, 小明, 小红, 他, 她")
     + "(?:们)?[^，。]{0,4}?(?:认为|觉得|说|选|以为)",
@@ -123,7 +123,7 @@ _CONSEQUENCE = _pattern(r"\bthen\b", "则", "那么")
 
 _DOUBTED = _pattern(
     whole("maybe, perhaps, possibly, might, may, could"),
-    one_of("或许, 也许, 可能, 大概, 说不定, 아마, 혹시, 어쩌면, 수도"),
+    one_of("或许, 也许, (?<!最)可能, 大概, 说不定, 아마, 혹시, 어쩌면, 수도"),
 )
 _DOUBTED_AFTER = _pattern("수도 있", "것 같", "듯", "지도 모", start=r"[^,.。，]{0,10}?")
 _ASKED = re.compile(r"[?？][*_\"'”’)\s]*$|吗[。.]?$|(?:인가|일까|을까)[.?]?$")

@@ -500,3 +500,9 @@ def test_many_tests_run_side_by_side_and_stop_at_the_first_failure() -> None:
         assert len(report.results) == 18
         partial = check_code(program, code.read(rows), sandbox, LIMITS, run_all=True)
         assert partial.score == 17 / 40
+
+
+def test_an_indented_block_is_a_program_unless_it_is_the_body_of_a_function() -> None:
+    text = "**Code:**\n\n    n = int(input())\n    print(n*3)\n"
+    assert extract_program(text, code.read(TRIPLE)) == "n = int(input())\nprint(n*3)"
+    assert extract_program("    m = n*3\n    return m") == "    m = n*3\n    return m"

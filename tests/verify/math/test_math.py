@@ -20,6 +20,7 @@ from r1kit.verify.math.refusals import RefusalError
 from r1kit.verify.math.same import same_value
 from r1kit.verify.math.tokens import clean
 from r1kit.verify.math.values import Value
+from r1kit.verify.statements.policy import LENIENT
 
 LABELLED = [
     json.loads(line) for line in (Path(__file__).parent / "labelled.jsonl").read_text().splitlines()
@@ -56,6 +57,29 @@ POLICY: dict[str, tuple[str, list[str], list[str]]] = {
     "words as written": ("\\text{even}", ["Even"], ["odd", "not even"]),
     "choice letters": ("\\text{(C)}", ["C", "(C)"], ["B", "C or D"]),
     "left to be evaluated": ("6", ["3!", "6^1"], ["2\\cdot 3", "12/2", "\\sum_{k=1}^{3} k"]),
+    "ratios": ("3:4:5", ["6:8:10"], ["3:5:4", "3:4"]),
+    "vectors": (
+        r"\begin{pmatrix}1\\2\end{pmatrix}",
+        ["(1,2)"],
+        ["(2,1)", r"\begin{pmatrix}1&2\end{pmatrix}"],
+    ),
+    "words that are values": (r"\emptyset", [r"\text{no solution}", r"\{\}"], ["0", r"\{0\}"]),
+    "exceptions": (
+        r"x \ne 2",
+        [r"(-\infty,2)\cup(2,\infty)", r"\mathbb{R}\setminus\{2\}"],
+        ["2", "x=2"],
+    ),
+    "systems and cases": (
+        "(1,2)",
+        [r"\begin{cases}x=1\\y=2\end{cases}"],
+        [r"\begin{cases}x=2\\y=1\end{cases}"],
+    ),
+    "half of the day": ("5:30", [r"5:30 \text{ pm}"], [r"6:30 \text{ pm}"]),
+    "repeating decimals": (
+        r"\frac{1}{6}",
+        [r"0.1\dot{6}", r"0.1666\ldots"],
+        ["0.1666", r"0.\dot{1}\dot{6}"],
+    ),
     "no value": ("0", ["0"], ["0/0", "1/0", "\\infty-\\infty"]),
 }
 
@@ -67,6 +91,24 @@ def test_policy(name: str, patient: Pool) -> None:
         assert check_math(f"\\boxed{{{answer}}}", gold, patient).correct is True, answer
     for answer in wrong:
         assert check_math(f"\\boxed{{{answer}}}", gold, patient).correct is False, answer
+
+
+@pytest.mark.parametrize(
+    ("gold", "text"),
+    [
+        ("25", "\\boxed{\\text{twenty-five}}"),
+        ("205", "The answer is two hundred and five."),
+        ("15", "정답은 열다섯입니다."),
+        ("15", "答案是十五。"),
+        ("6", "\\boxed{6 \\ldots}"),
+    ],
+)
+def test_numbers_in_words_and_cut_off_numbers_count_by_policy(
+    gold: str, text: str, patient: Pool
+) -> None:
+    assert check_math(text, gold, patient).correct is False
+    assert check_math(text, gold, patient, LENIENT).correct is True
+    assert check_math(text, "7", patient, LENIENT).correct is False
 
 
 def test_every_policy_is_on_the_page() -> None:
@@ -191,7 +233,7 @@ def value_of(text: str) -> Value | None:
         return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(SOUP, SOUP)
 def test_equality_is_reflexive_and_symmetric(a: str, b: str) -> None:
     left, right = value_of(a), value_of(b)
