@@ -148,7 +148,7 @@ def paint(item: TalkFigure, footer: str, drawable: Callable[[str], str] = str) -
     lines = balanced(drawable(item.message), TITLE_COLUMNS)
     figure.text(0.045, 0.95, "\n".join(lines), fontsize=29, color=PAPER, va="top", linespacing=1.25)
     top = 0.84 - 0.085 * (len(lines) - 1)
-    ax = figure.add_axes((0.095, 0.155, 0.86, top - 0.155))
+    ax = figure.add_axes((0.105, 0.155, 0.85, top - 0.155))
     item.draw(ax)
     _enlarge(ax, item)
     handles, labels = ax.get_legend_handles_labels()
@@ -173,8 +173,13 @@ def _enlarge(ax: Axes, item: TalkFigure) -> None:
 
 
 def balanced(text: str, n_columns: int) -> list[str]:
-    """Break a text into as few lines as fit, of similar length."""
+    """Break a text into as few lines as fit, of similar length; into two best at a comma."""
     lines = wrapped(text, n_columns)
+    commas = [mark.end() for mark in re.finditer(", |: |，|：", text)] if len(lines) == 2 else []
+    halves = [(text[:at].rstrip(), text[at:]) for at in commas]
+    widths = [max(map(_n_columns, pair)) for pair in halves]
+    if widths and min(widths) <= n_columns:
+        return list(halves[widths.index(min(widths))])
     while n_columns > 8 and len(shorter := wrapped(text, n_columns - 1)) == len(lines):
         lines, n_columns = shorter, n_columns - 1
     return lines

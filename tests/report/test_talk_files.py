@@ -85,6 +85,11 @@ def test_lines_break_where_a_reader_expects_it() -> None:
     assert wrapped("正确率从 26% 升至 88%。", 8) == ["正确率从", "26% 升至", "88%。"]
     assert balanced("aaa bbb ccc ddd", 12) == ["aaa bbb", "ccc ddd"]
     assert balanced("answers 60\u00a0% right", 10) == ["answers", "60\u00a0% right"]
+    assert balanced("正确率：基座 19%，最终强化学习 94%", 24) == [
+        "正确率：基座 19%，",
+        "最终强化学习 94%",
+    ]
+    assert balanced("right: base 1,000, R1 2,000", 20) == ["right: base 1,000,", "R1 2,000"]
     assert wrapped("unbreakable", 4) == ["unbreakable"]
 
 
