@@ -49,6 +49,8 @@ class IgnoredParams(WireModel):
     """OpenAI: a hint for the prompt cache"""
     prompt_cache_retention: str | None = None
     """OpenAI: a hint for the prompt cache"""
+    client_metadata: Any = None
+    """Codex: notes of the client"""
     cache_control: Any = None
     """Anthropic: a hint for the prompt cache"""
     cache_prompt: bool | None = None

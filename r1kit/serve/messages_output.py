@@ -107,7 +107,7 @@ class MessagesWriter:
             return {"type": "tool_use", **names, "input": {} if is_open else _input(self._text)}
         block: Json = {"type": self._type, self._type: self._text}
         if self._type == "thinking":
-            block["signature"] = "" if is_open else _signature(self._text)
+            block["signature"] = "" if is_open else signature(self._text)
         return block
 
     def _delta(self, kind: str, name: str, text: str) -> bytes:
@@ -131,7 +131,7 @@ def _named(kind: str, **fields: Any) -> bytes:
     return f"event: {kind}\n".encode() + event({"type": kind, **fields})
 
 
-def _signature(thinking: str) -> str:
+def signature(thinking: str) -> str:
     """Return a checksum: clients drop thinking without a signature, and nobody checks ours."""
     return hashlib.sha256(thinking.encode("utf-8", "surrogatepass")).hexdigest()
 

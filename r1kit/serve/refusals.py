@@ -65,6 +65,8 @@ _SENTENCES: dict[str, str] = {
     "string_pattern_mismatch": "It must match {pattern}",
     "finite_number": "It must be a finite number",
 }
+_MAX_PATH = 12
+"""names and places of a path that a message repeats; hostile bodies have hundreds"""
 _PARTS = "Only text is supported; leave out images, audio and files"
 _ROLE = "; the result of a call is a tool message"
 
@@ -84,7 +86,8 @@ def invalid(
 
     error = max(errors, key=depth)
     path = _path(error, field_names)
-    param = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or None
+    shown = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in path[:_MAX_PATH]]
+    param = "".join(shown).lstrip(".") + "…" * (len(path) > _MAX_PATH) or None
     if param is None:
         message = "The body must be a JSON object, sent as Content-Type: application/json."
         return ApiError(400, message)

@@ -63,8 +63,11 @@ class ReasoningPart(WireModel):
 class InputItem(WireModel):
     """A message, a call or its result, or thinking that is sent back; the thinking is dropped."""
 
-    type: Literal["message", "reasoning", "function_call", "function_call_output"] | None = None
-    """`message` if not given"""
+    type: (
+        Literal["message", "reasoning", "function_call", "function_call_output", "item_reference"]
+        | None
+    ) = None
+    """`message` if not given; `item_reference` only for an item of thinking, which is dropped"""
     role: Literal["system", "developer", "user", "assistant"] | None = None
     """author of the message"""
     content: (
@@ -80,7 +83,7 @@ class InputItem(WireModel):
     output: str | Annotated[list[InputPart], Field(max_length=MAX_PARTS)] | None = None
     """result of the call; parts are joined"""
     id: str | None = None
-    """accepted, no effect"""
+    """no effect, except in an `item_reference`: the id of the item"""
     status: str | None = None
     """accepted, no effect"""
     phase: str | None = None
@@ -210,8 +213,9 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
     """return log-probabilities of the answer's tokens, and of this many likeliest tokens per
     position"""
     include: Annotated[list[str], Field(max_length=16)] | None = None
-    """`message.output_text.logprobs` returns log-probabilities of the answer's tokens; other values
-    are accepted and have no effect"""
+    """`message.output_text.logprobs` returns log-probabilities of the answer's tokens,
+    `reasoning.encrypted_content` a checksum of the thinking, without which some clients do not send
+    it back; other values are accepted and have no effect"""
     stream_options: dict[str, Any] | None = None
     """accepted, no effect"""
 
@@ -232,6 +236,8 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
                 messages = _with_call(messages, item, f"input[{index}]")
             elif item.type == "function_call_output":
                 messages.append(_result(item, f"input[{index}]"))
+            elif item.type == "item_reference":
+                _check_reference(item, f"input[{index}].id")
             elif item.type != "reasoning":
                 messages.append(_message(item, f"input[{index}]"))
         check_length(messages, "input")
@@ -276,6 +282,8 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
         return ResponseFormat(type="json_schema", json_schema=schema)
 
 
+REASONING_ID = "rs"
+"""what the ids of items of thinking begin with"""
 _LOGPROBS = "message.output_text.logprobs"
 
 PARAMS = {
@@ -315,6 +323,16 @@ def _message(item: InputItem, path: str) -> ChatMessage:
     if content is None:
         raise ApiError(400, f"{path}.content: A message needs content.", param=f"{path}.content")
     return ChatMessage(role=item.role, content=content)
+
+
+def _check_reference(item: InputItem, param: str) -> None:
+    """Raise ApiError for a reference to anything but thinking, which the AI SDK refers to."""
+    if not (item.id or "").startswith(f"{REASONING_ID}_"):
+        raise ApiError(
+            400,
+            f"{param}: Items are not kept by id; send the item itself, or previous_response_id.",
+            param=param,
+        )
 
 
 def _with_call(messages: list[ChatMessage], item: InputItem, path: str) -> list[ChatMessage]:

@@ -14,15 +14,17 @@ from typing import Any
 from r1kit.engines.completion import Chunk
 from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.responses import ResponsesRequest
+from r1kit.serve.messages_output import signature
+from r1kit.serve.responses import REASONING_ID, ResponsesRequest
 from r1kit.serve.tool_stream import CALLED
 from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, Usage, event
 from r1kit.serve.wire_logprobs import Decoder, token_logprobs
 from r1kit.types import Json, ToolCall
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
+_ENCRYPTED = "reasoning.encrypted_content"
 _ITEM = {"thinking": "reasoning", "answer": "message"}
-_PREFIXES = {"thinking": "rs", "answer": "msg", "call": "fc"}
+_PREFIXES = {"thinking": REASONING_ID, "answer": "msg", "call": "fc"}
 
 
 class ResponsesWriter:
@@ -148,8 +150,11 @@ class ResponsesWriter:
         item: Json = {"id": name, "type": _ITEM[self._kind], "status": status, "content": content}
         if self._kind != "thinking":
             return item | {"role": "assistant"}
-        is_done = self._has_summary and status == "completed"
-        return item | {"summary": [{"type": "summary_text", "text": self._text}] if is_done else []}
+        is_done = status == "completed"
+        if is_done and _ENCRYPTED in (self._request.include or []):
+            item["encrypted_content"] = signature(self._text)
+        summary = [{"type": "summary_text", "text": self._text}] if self._has_summary else []
+        return item | {"summary": summary if is_done else []}
 
     @property
     def _has_summary(self) -> bool:

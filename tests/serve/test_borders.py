@@ -134,6 +134,7 @@ def test_what_cannot_be_said_again_is_refused_before_it_is_sampled(
         error = answer.json()["error"]
         assert (answer.status_code, error["message"].split(":")[0]) == (400, error["param"])
         assert error["param"].startswith(field.split(".")[0])
+        assert len(error["message"]) < 200
     assert server.one.stats.n_completion_tokens == sampled
 
 

@@ -140,6 +140,9 @@ def test_effort_none_is_no_thinking_and_a_format_is_followed(client: openai.Open
         ({"input": []}, "input"),
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"content": "hi"}]}, "input[0].role"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}, {"role": "user", "content": "hi"}]},
+         "input[0].id"),
+        ({"input": [{"type": "item_reference"}]}, "input[0].id"),
         ({"input": [{"role": "assistant", "content": "hi"}]}, "input"),
         ({"input": "x" * 500_000}, "input"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
@@ -159,6 +162,26 @@ def test_what_cannot_be_is_refused_by_its_field(
     answer = server.client.post("/v1/responses", json={**FIELDS, **fields})
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
+
+
+def test_thinking_has_a_checksum_for_clients_that_want_one(server: Server) -> None:
+    body = {**FIELDS, **BUDGET, "include": ["reasoning.encrypted_content"]}
+    thinking, _ = server.client.post("/v1/responses", json=body).json()["output"]
+    assert thinking["encrypted_content"]
+    turns = [{"role": "user", "content": "hi"}, thinking, {"role": "user", "content": "x?"}]
+    assert server.client.post("/v1/responses", json={**FIELDS, "input": turns}).status_code == 200
+    plain, _ = server.client.post("/v1/responses", json={**body, "include": None}).json()["output"]
+    assert "encrypted_content" not in plain
+
+
+def test_a_reference_to_thinking_is_dropped_as_the_thinking_is(server: Server) -> None:
+    """The AI SDK sends references for the thinking of responses."""
+    turns = [{"role": "user", "content": "hi"}, {"role": "user", "content": "x?"}]
+    usages = []
+    for reference in ([], [{"type": "item_reference", "id": "rs_1"}]):
+        body = {**FIELDS, "input": [turns[0], *reference, turns[1]]}
+        usages.append(server.client.post("/v1/responses", json=body).json()["usage"])
+    assert usages[0]["input_tokens"] == usages[1]["input_tokens"]
 
 
 def test_an_error_in_the_middle_is_an_event(server: Server) -> None:
