@@ -17,7 +17,7 @@ MAX_ANSWERS = 6
 _SIGNS = {True: "✓", False: "✗", None: "?"}
 _CLASSES = {True: "right", False: "wrong", None: "open"}
 _WIDTH, _HEIGHT = 640, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 14, 44
 """pixels around the plot"""
 _SHIFT = 7
 """pixels between the points of two models at one budget, so that their errors do not overlap"""
