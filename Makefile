@@ -1,5 +1,5 @@
-# demo · recipe · real · cluster-demo · serve · test · check · bench · evidence · lab · vllm · old-client: each sets up what it
-# needs, once, in .venv.
+# demo · recipe · real · cluster-demo · serve · test · check · bench · evidence · lab · vllm · old-client · clients: each sets
+# up what it needs, once, in .venv.
 
 # Another Python:          make demo PYTHON=python3.12
 # Another build of torch:  make demo TORCH=cu130 (cpu, rocm6.4, ...; TORCH= takes the one pip gives)
@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo recipe real cluster-demo serve test check bench evidence lab vllm old-client setup clean
+.PHONY: demo recipe real cluster-demo serve test check bench evidence lab vllm old-client clients setup clean
 
 demo: setup  # R1-Zero, nine minutes on two cores; `r1 watch runs/tiny` shows it meanwhile
 	$(BIN)/r1 run tiny --to zero
@@ -70,6 +70,20 @@ old-client: .venv-old-client/.ready  # openai==0.28 in an environment of its own
 	.venv-old-client/bin/python -m pip install --quiet openai==0.28.1
 	touch $@
 
+clients: setup .venv-clients/.ready  # every client's own program against a server; 4 GB, and Node for some
+	R1_CLIENTS=.venv-clients OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
+
+CLIENTS := $(wildcard tests/clients/environments/*.txt)
+
+.venv-clients/.ready: $(CLIENTS) tests/clients/environments/package.json
+	@echo "Setting up .venv-clients, once: the newest clients, in environments that do not agree with each other."
+	$(foreach file,$(CLIENTS),$(PYTHON) -m venv .venv-clients/$(basename $(notdir $(file))) && \
+	.venv-clients/$(basename $(notdir $(file)))/bin/python -m pip install --quiet -r $(file) &&) true
+	mkdir -p .venv-clients/node
+	cp tests/clients/environments/package.json .venv-clients/node
+	! command -v npm || npm install --prefix .venv-clients/node --no-audit --no-fund --silent
+	touch $@
+
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -78,4 +92,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-vllm .venv-old-client runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-vllm .venv-old-client .venv-clients runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
