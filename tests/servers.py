@@ -54,6 +54,12 @@ class Scripted:
         self.lock = threading.Lock()
 
 
+class CrowdedServer(ThreadingHTTPServer):
+    """Takes many connections at once, of which 5 may wait by default and the others are reset."""
+
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def scripted(script: Script | list[Reply], models: tuple[str, ...] = ("m",)) -> Iterator[Scripted]:
     """A running one; of a list, each request gets the next reply, and the last one for ever."""
@@ -94,7 +100,7 @@ def scripted(script: Script | list[Reply], models: tuple[str, ...] = ("m",)) -> 
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+    with CrowdedServer(("127.0.0.1", 0), Handler) as listening:
         listening.daemon_threads = True
         server.url = f"http://127.0.0.1:{listening.server_address[1]}/v1"
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)

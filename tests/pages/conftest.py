@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +22,7 @@ from r1kit.http.listener import listening
 from r1kit.pages.site import open_page
 from r1kit.serve import app
 from tests.serve.conftest import LIMITS
+from tests.servers import CrowdedServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
@@ -137,7 +138,7 @@ def serving(asgi: ASGIApp) -> Iterator[str]:
 def upstream() -> Iterator[Upstream]:
     """The scripted API, and its address."""
     handler = type("Handler", (_Handler,), {"api": Api()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = CrowdedServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield handler, f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
@@ -268,7 +269,7 @@ def visit(browser: Browser, tabs: Tabs, scripted: Upstream) -> Iterator[Visit]:
         page = tabs.beside(context) if context else tabs.lend(url, script, reader)
         page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
         page.set_default_timeout(60_000)
-        watch(page, address)
+        watch(page, address.partition("#")[0])
         page.goto(address)
         if wait:
             page.wait_for_selector("html[data-ready]")

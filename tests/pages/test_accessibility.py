@@ -48,7 +48,7 @@ def test_the_pages(visit: Visit, api: Api, size: str) -> None:
     api.models, api.answer = ["zero", "final"], [RICH]
     page = visit(viewport=SIZES[size])
     found = serious(page)
-    api.thinking, api.pause_s = ["hm "] * 400, 0.05
+    api.thinking, api.pause_s = ["hm "] * 4000, 0.05
     ask(page, "7")
     page.wait_for_selector("text=/hm hm/")
     found += serious(page)
