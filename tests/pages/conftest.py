@@ -77,26 +77,27 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._may():
             self._json(401, {"error": {"message": "The API key is missing or wrong."}})
             return
-        self.api.requests.append(body)
+        api = self.api  # that of the test which asks, also when its reader leaves later
+        api.requests.append(body)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         try:
-            pieces = list(self.api.pieces(body))
+            pieces = list(api.pieces(body))
             for delta in pieces:
                 self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-                time.sleep(self.api.pause_s)
+                time.sleep(api.pause_s)
             n_thinking = sum("reasoning_content" in piece for piece in pieces)
             usage = {"completion_tokens": len(pieces),
                      "completion_tokens_details": {"reasoning_tokens": n_thinking}}  # fmt: skip
-            if self.api.finish is None:
+            if api.finish is None:
                 return
-            last = {"index": 0, "delta": {}, "finish_reason": self.api.finish}
+            last = {"index": 0, "delta": {}, "finish_reason": api.finish}
             self._event({"choices": [last]})
             self._event({"choices": [], "usage": usage})
             self.wfile.write(b"data: [DONE]\n\n")
         except OSError:
-            self.api.n_left += 1
+            api.n_left += 1
 
     def _may(self) -> bool:
         key = self.api.key
