@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import math
 import re
 import statistics
 import time
@@ -25,6 +24,7 @@ from typing import Any
 
 from r1kit.verify.math import Pool, check_math
 from r1kit.verify.math.tokens import clean
+from r1kit.verify.wilson import wilson
 from r1kit.verify_file import answer_part
 
 ROOT = Path(__file__).parents[1]
@@ -197,13 +197,6 @@ def share(count: int, of: int) -> str:
         return "-"
     low, high = wilson(count, of)
     return f"{count / of:.2%} ({count}; {100 * low:.2f}-{high:.2%})"
-
-
-def wilson(count: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95 % interval of a share."""
-    center = (count + z * z / 2) / (of + z * z)
-    half = z / (of + z * z) * math.sqrt(count * (of - count) / of + z * z / 4)
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 def disagreement(name: str, answers: list[Answer], mine: Score, yours: Score) -> str:

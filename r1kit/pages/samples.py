@@ -23,6 +23,7 @@ from r1kit.verify.exact import check_exact
 from r1kit.verify.math import check_math
 from r1kit.verify.math.gold import gold_kind
 from r1kit.verify.statements.letters import LETTERS
+from r1kit.verify.wilson import wilson
 
 MAX_SAMPLES = 64
 N_AT_ONCE = 16
@@ -30,8 +31,6 @@ N_AT_ONCE = 16
 MAX_GOLD_CHARS = 500
 _BUDGETS = (0, 16, 64, 256, 1024, 4096)
 """thinking budgets of a curve, in tokens; 0 is no thinking"""
-_Z = 1.959964
-"""the 97.5th percentile of the normal distribution: intervals of 95 %"""
 
 
 @dataclass
@@ -98,19 +97,6 @@ def tally(samples: Sequence[AnswerSample]) -> SampleTally:
         answers,
         n_tokens / len(counted) if counted else 0.0,
     )
-
-
-def wilson(n_right: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share after Wilson (1927), (0, 1) without samples.
-
-    It stays within 0 and 1 and has a width even if all samples agree.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share, weight = n_right / n, _Z**2 / n
-    centre = (share + weight / 2) / (1 + weight)
-    half = _Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def graded(text: str, gold: str) -> Verdict:

@@ -10,8 +10,9 @@ import pytest
 
 from r1kit.pages import bars, options, turns
 from r1kit.pages.api import AnswerControl, ApiClient
-from r1kit.pages.samples import AnswerSample, ModelComparison, graded, tally, wilson
+from r1kit.pages.samples import AnswerSample, ModelComparison, graded, tally
 from r1kit.types import Verdict
+from r1kit.verify.wilson import wilson
 from tests.pages.conftest import Api, Upstream
 
 EVIL = "<img src=x onerror='window.pwned=1'> ${alert(1)} {{constructor}} \"'&"
@@ -27,22 +28,6 @@ def comparison(**changes: object) -> ModelComparison:
     fields = {"question": "2+3", "gold": "5", "models": ["r1"], "n": 4, "thinks": True,
               "options": UNSET} | changes  # fmt: skip
     return ModelComparison(**fields)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("n_right", "n", "low", "high"),
-    [
-        (0, 1, 0.0, 0.793451),
-        (0, 16, 0.0, 0.193608),
-        (1, 1, 0.206549, 1.0),
-        (4, 16, 0.101821, 0.494983),
-        (16, 16, 0.806392, 1.0),
-        (63, 64, 0.916659, 0.997236),
-    ],
-)
-def test_the_interval_is_that_of_scipy(n_right: int, n: int, low: float, high: float) -> None:
-    """The values are those of scipy.stats.binomtest(...).proportion_ci(method="wilson")."""
-    assert wilson(n_right, n) == pytest.approx((low, high), abs=2e-6)
 
 
 def test_without_samples_everything_is_possible() -> None:
