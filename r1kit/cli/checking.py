@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from r1kit.cli.data_options import ColumnRoles, HeldOut, VerifierName
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.errors import ConfigError
@@ -182,16 +183,9 @@ def data(
         str | None,
         typer.Option("--as", help="questions, traces, conversations, pairs, labels or prompts."),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROLE=NAME", help="The column of a role; may be repeated."),
-    ] = None,
-    verifier: Annotated[
-        str | None, typer.Option(help="math, choice, exact, code or countdown.")
-    ] = None,
-    held_out: Annotated[
-        str | None, typer.Option(help="A share, a split, or another file of questions.")
-    ] = None,
+    column: ColumnRoles = None,
+    verifier: VerifierName = None,
+    held_out: HeldOut = None,
     model: Annotated[
         str | None,
         typer.Option(help="A model whose tokens are counted and prompt is shown."),

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from r1kit.cli.data_options import ColumnRoles, HeldOut, VerifierName
 from r1kit.cli.next_commands import own_command
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
@@ -128,16 +129,9 @@ def init(
             "repository:configuration:split of the hub, or gsm8k, math, countdown-tasks."
         ),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROLE=NAME", help="The column of a role, as in `r1 data`."),
-    ] = None,
-    verifier: Annotated[
-        str | None, typer.Option(help="math, choice, exact, code or countdown.")
-    ] = None,
-    held_out: Annotated[
-        str | None, typer.Option(help="A share, a split, or another file of questions.")
-    ] = None,
+    column: ColumnRoles = None,
+    verifier: VerifierName = None,
+    held_out: HeldOut = None,
     out: Annotated[Path | None, typer.Option(help="File for the recipe (.toml).")] = None,
     hours: Annotated[float, typer.Option(min=0.05, help="Hours that the run may take.")] = 1.0,
     max_tokens: Annotated[
