@@ -156,7 +156,8 @@ def thinned(metrics: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def summary(runs: list[RunContents], name: str, out: Path) -> str:
     """Write pictures and claims to `out`, and return the text of README.md about them."""
-    drawn = [*figures.pictures(runs), figures.curves(runs, "zero")]
+    stage = next(name for name in ("zero", "reasoning") if name in runs[0].results["stages"])
+    drawn = [*figures.pictures(runs), figures.curves(runs, stage)]
     for item in drawn:
         plots.save_picture(item.size, item.paint, out / item.key)
     rows = claims.table(runs)

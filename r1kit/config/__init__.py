@@ -185,6 +185,15 @@ class Recipe(StrictModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _only_zero_is_left_out_by_its_steps(self) -> Recipe:
+        sections = {"reasoning": self.reasoning, "final": self.final}
+        sections |= {"distill.twin": self.distill and self.distill.twin}
+        for name, section in sections.items():
+            if section is not None and section.n_steps == 0:
+                raise ValueError(f"{name}.n_steps is 0; to skip that stage, leave {name} out")
+        return self
+
     def hash(self) -> str:
         """Return a hash of every setting outside the `FREE_SECTIONS`."""
         decisive = without_later_keys(self.model_dump(mode="json", exclude=set(FREE_SECTIONS)))

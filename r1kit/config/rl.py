@@ -35,8 +35,8 @@ class RLConfig(StrictModel):
     """A stage of reinforcement learning: GRPO and its variants. The batch size is given as problems
     per step and completions per problem."""
 
-    n_steps: int = Field(100, ge=1)
-    """number of rollout phases (sample, learn, publish)"""
+    n_steps: int = Field(100, ge=0)
+    """number of rollout phases (sample, learn, publish); 0 in `[zero]` leaves that stage out"""
     n_problems: int = Field(32, ge=1)
     """N, problems per step"""
     n_completions: int = Field(16, ge=2)

@@ -66,12 +66,16 @@ def is_students_alone(recipe: Recipe) -> bool:
 def ablation_settings(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
     """Return the settings of an ablation. Raises ConfigError if they are invalid."""
     section: RLConfig | None = getattr(recipe, ablation.of)
-    if section is None:
+    if section is None or section.n_steps == 0:
         raise ConfigError(
             f"Ablation {ablation.name} changes stage {ablation.of}, which is not in the recipe."
         )
     try:
-        return type(section).model_validate(merge_settings(section.model_dump(), ablation.change))
+        changed = merge_settings(section.model_dump(), ablation.change)
+        settings = type(section).model_validate(changed)
+        if settings.n_steps == 0:
+            raise ConfigError(f"Ablation {ablation.name} has no steps; n_steps must be 1 or more.")
+        return settings
     except ValidationError as error:
         raise ConfigError(explain(error, f"Ablation {ablation.name}", type(section))) from None
 
@@ -106,8 +110,9 @@ class StageSelection:
 
 
 def _single(recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]) -> list[PlannedStage]:
-    """Plan a stage if the recipe has its section."""
-    if getattr(recipe, spec.name) is None:
+    """Plan a stage if the recipe has its section, and `zero` if it has steps."""
+    section = getattr(recipe, spec.name)
+    if section is None or getattr(section, "n_steps", None) == 0:
         return []
     needs = [stage.name for stage in earlier if family(stage.name) == spec.needs]
     planned = _planned(spec.name, spec, needs)
@@ -195,9 +200,12 @@ def _refuse_gaps(planned: Sequence[PlannedStage]) -> None:
     for stage in planned:
         for source in stage.needs:
             if source not in names:
+                section = source.split("/")[0]
                 raise ConfigError(
-                    f"Stage {stage.name} needs {source}, and the recipe has no section of it; add "
-                    f"[{source.split('/')[0]}]."
+                    f"Stage {stage.name} needs {source}, and zero.n_steps is 0; give it steps."
+                    if section == "zero"
+                    else f"Stage {stage.name} needs {source}, and the recipe has no section of it; "
+                    f"add [{section}]."
                 )
 
 
