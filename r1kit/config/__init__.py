@@ -187,7 +187,7 @@ class Recipe(StrictModel):
 
     @model_validator(mode="after")
     def _only_zero_is_left_out_by_its_steps(self) -> Recipe:
-        sections = {"reasoning": self.reasoning, "final": self.final}
+        sections = {name: getattr(self, name) for name in ("reasoning", "final")}
         sections |= {"distill.twin": self.distill and self.distill.twin}
         for name, section in sections.items():
             if section is not None and section.n_steps == 0:

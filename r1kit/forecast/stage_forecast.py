@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from itertools import islice
 from typing import Any
 
 from r1kit.config import FineTuneConfig, OptimConfig, Recipe, RLConfig, SFTConfig
+from r1kit.curate.candidate import messages_of
+from r1kit.curate.conversations import training_conversation
+from r1kit.files.rows import is_file, numbered_rows
 from r1kit.files.rows import n_rows as n_rows_of
 from r1kit.forecast import memory, phases
 from r1kit.forecast.phases import LoadedModel
@@ -30,7 +36,7 @@ from r1kit.forecast.stage_parts import (
     with_evaluation,
 )
 from r1kit.forecast.timings import learn_flops, learning_seconds
-from r1kit.forecast.workload import learn_work, text_batch
+from r1kit.forecast.workload import BYTES_PER_TOKEN, learn_work, text_batch
 from r1kit.runs.stage_specs import family
 from r1kit.stages.plan import HARMLESS, PlannedStage, ablation_settings
 
@@ -40,6 +46,8 @@ JUDGED_TOKENS = 32
 """tokens of a general answer, which is short"""
 UNCOUNTED_ROWS = 10_000
 """rows that are assumed of a file whose rows are not counted, such as a data set of the hub"""
+N_MEASURED = 200
+"""traces of a file whose sizes are measured"""
 UNLIMITED = 4096
 """tokens of a trace if neither the recipe nor the model limits them"""
 FORWARD = 1 / 3
@@ -231,9 +239,23 @@ def _n_of_file(source: str | None, limit: int | None) -> int:
 
 
 def _taught_length(config: FineTuneConfig, facts: ModelFacts) -> float:
-    """Return the most tokens of a trace after its prompt."""
+    """Return the mean tokens of a trace of a file, or the most of one whose rows are not read."""
     most = config.sft.max_length or facts.shape.max_positions or UNLIMITED
-    return max(1.0, most - facts.prompts.mean)
+    longest = max(1.0, most - facts.prompts.mean)
+    assert config.traces is not None
+    size = _trace_bytes(config.traces) if is_file(config.traces) else None
+    return longest if size is None else min(longest, max(1.0, size / BYTES_PER_TOKEN))
+
+
+@cache
+def _trace_bytes(source: str) -> float | None:
+    """Return the mean UTF-8 bytes of the first traces of a file, without their questions."""
+    sizes = []
+    for number, row in islice(numbered_rows(source, []), N_MEASURED):
+        with suppress(ValueError):  # a row that cannot be used is reported when the stage reads it
+            turn = messages_of(training_conversation(row, str(number)))[-1]
+            sizes.append(len(((turn.reasoning or "") + turn.content).encode(errors="replace")))
+    return sum(sizes) / len(sizes) if sizes else None
 
 
 def _student(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:

@@ -78,6 +78,15 @@ def test_traces_are_learned_from_and_not_sampled(tmp_path: Path) -> None:
     assert (stage.n_steps, stage.trained_tokens) == (100, 10_000 * 512)
 
 
+def test_traces_of_a_file_are_as_long_as_its_first_rows(tmp_path: Path) -> None:
+    row = {"question": "q" * 900, "answer": "2 + 3 = 5, so it is 5\n#### 5"}
+    (traces := tmp_path / "gsm8k.jsonl").write_text((json.dumps(row) + "\n") * 10)
+    config = {"traces": str(traces), "sft": {"batch": 5, "epochs": 1}}
+    stage = made({}, 1e9).with_recipe(parse({**ROUND, "cold_start": config}, "round")).stages[2]
+    trace = len("2 + 3 = 5, so it is 5" + r"\boxed{5}") / 2.5
+    assert stage.trained_tokens == pytest.approx(10 * (10 + trace))
+
+
 def test_eight_bit_adam_has_a_byte_per_moment() -> None:
     eight = made({"zero": {"optim": {"optimizer": "adamw8bit"}}}, 1e9).stages[1]
     assert eight.phases["learn"]["optimizer"] == 2 * 1000

@@ -18,6 +18,7 @@ from r1kit.model import checkpoint
 from r1kit.processes import child
 from r1kit.serve.local import open_folders
 from r1kit.serve.on_demand import ModelMemory
+from tests.children import python_children
 from tests.forks import ForkedChild
 from tests.serve.conftest import LIMITS, Server, running, untrained
 
@@ -134,10 +135,10 @@ def test_an_engine_that_dies_is_loaded_for_the_next_request(
 
 def test_a_model_larger_than_the_memory_is_refused(folders: dict[str, Path]) -> None:
     memory = ModelMemory(n_bytes(folders["wide"]) - 1, 60)
-    before = psutil.Process().children(recursive=True)
+    before = python_children()
     with pytest.raises(ConfigError, match=r"weights of wide need .* GB, more than --model-memory"):
         open_folders(folders, LIMITS, memory=memory)
-    assert psutil.Process().children(recursive=True) == before
+    assert python_children() == before
 
 
 def adapter(base: Path, path: Path) -> Path:

@@ -29,6 +29,7 @@ from r1kit.model.folder import open_tokenizer, vocab_and_eos
 from r1kit.processes import child
 from r1kit.serve.local import open_folders
 from r1kit.types import Request, SamplingParams
+from tests.children import python_children
 from tests.forks import ForkedChild
 from tests.serve.conftest import LIMITS, Server, running
 from tests.serve.test_api import chunks, joined
@@ -179,11 +180,11 @@ def test_what_a_checkpoint_lacks_is_said_as_here(
 ) -> None:
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "model.safetensors").unlink()
-    before = psutil.Process().children(recursive=True)
-    assert engine.pid in [process.pid for process in before], "a fork is seen"
+    before = python_children()
+    assert engine.pid in before, "a fork is seen"
     with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
         open_folders({"tiny": folder, "broken": broken}, LIMITS)
-    assert psutil.Process().children(recursive=True) == before
+    assert python_children() == before
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from r1kit.verify.math import Pool
+from tests.children import python_children
 
 SLOW_WORKER = """
 import importlib.util, sys, time
@@ -46,10 +47,6 @@ def slow_worker(tmp_path: Path) -> Path:
     return file
 
 
-def children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
-
-
 def test_math_verify_answers(pool: Pool) -> None:
     assert pool.ask("\\cot x", "\\frac{\\cos x}{\\sin x}").same is True
     assert pool.ask("\\cot x", "\\tan x").same is False
@@ -58,35 +55,35 @@ def test_math_verify_answers(pool: Pool) -> None:
 
 
 def test_a_late_worker_is_killed_and_replaced(slow_worker: Path) -> None:
-    before = children()
+    before = python_children()
     with Pool(budget_s=0.2, worker=slow_worker) as pool:
         pool.warm_up()
-        workers = children() - before
+        workers = python_children() - before
         start = time.perf_counter()
         late = pool.ask("5", "late")
         assert time.perf_counter() - start >= 0.15  # processor time is told in hundredths
         assert late.same is None
         assert late.why.startswith("limit: ")
-        assert len(workers & children()) == len(workers) - 1
+        assert len(workers & python_children()) == len(workers) - 1
         assert pool.ask("5", "5").same is True
         assert pool.ask("5", "gone").why.startswith("limit: the worker ended")
         assert pool.ask("5", "large").why == "limit: memory"
         assert pool.ask("5", "6").same is False
-    assert children() == before
+    assert python_children() == before
     with pytest.raises(RuntimeError, match="closed"):
         pool.ask("5", "5")
 
 
 def test_many_threads_share_a_pool(slow_worker: Path) -> None:
-    before = children()
+    before = python_children()
     n_threads = threading.active_count()
     with Pool(size=2, budget_s=0.3, worker=slow_worker) as pool:
         answers = [str(i % 3) if i % 8 else "late" for i in range(32)]
         with ThreadPoolExecutor(8) as threads:
             result = list(threads.map(lambda answer: pool.ask("1", answer).same, answers))
-        assert len(children() - before) <= 4
+        assert len(python_children() - before) <= 4
     assert result == [None if answer == "late" else answer == "1" for answer in answers]
-    assert children() == before
+    assert python_children() == before
     assert threading.active_count() == n_threads
 
 
