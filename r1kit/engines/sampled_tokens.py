@@ -61,12 +61,12 @@ class SampledTokens:
         tokens = self.take()
         ids = [token.id for token in tokens]
         starts = range(len(ids) - 1, -1, -1)
-        kept = len(ids)
+        n_shown = len(ids)
         for start in starts:
             if not self.n_dropped or len(self._text.decode(ids[start:])) > self.n_dropped:
                 break
-            kept = start
-        return tokens[:kept] + [token._replace(is_shown=False) for token in tokens[kept:]]
+            n_shown = start
+        return tokens[:n_shown] + [token._replace(is_shown=False) for token in tokens[n_shown:]]
 
 
 def prompt_tokens(

@@ -91,14 +91,14 @@ class StopStringFilter:
         if not self._stop:
             return chunk
         text = self._held_back + chunk
-        found = [(at, string) for string in self._stop if (at := text.find(string)) >= 0]
-        self.is_stopped = bool(found)
-        if found:
-            certain, self.matched = min(found)
+        matches = [(at, string) for string in self._stop if (at := text.find(string)) >= 0]
+        self.is_stopped = bool(matches)
+        if matches:
+            certain, self.matched = min(matches)
             self.n_dropped = len(text) - certain
         else:
             certain = min(_before(text, string) for string in self._stop)
-        self._held_back = "" if found else text[certain:]
+        self._held_back = "" if matches else text[certain:]
         return text[:certain]
 
     def finish(self) -> str:

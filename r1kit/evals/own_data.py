@@ -38,17 +38,17 @@ def contamination(model: str | None, measurements: Sequence[MeasuredBenchmark]) 
 
 
 def _overlaps(own: BenchmarkQuestions, measurement: MeasuredBenchmark) -> dict[str, Any]:
-    found = [
+    contaminated = [
         problem.id
         for problem in measurement.problems
         if any(overlap.mode in MODES for overlap in own.overlaps(problem.meta["question"]))
     ]
-    clean = scores.estimate(p.rate for p in measurement.graded() if p.id not in set(found))
+    clean = scores.estimate(p.rate for p in measurement.graded() if p.id not in set(contaminated))
     return {
-        "n_problems": len(found),
-        "share": len(found) / max(1, len(measurement.problems)),
+        "n_problems": len(contaminated),
+        "share": len(contaminated) / max(1, len(measurement.problems)),
         "clean": clean and {"value": clean.value, "stderr": clean.stderr},
-        "examples": found[:MAX_LISTED],
+        "examples": contaminated[:MAX_LISTED],
     }
 
 

@@ -131,6 +131,6 @@ def diff(first: Path, second: Path, console: Console) -> None:
 def _plan(evaluation: Evaluation, folder: Path) -> str:
     total = sum(m.n_total for m in evaluation.measurements)
     done = sum(m.n_done for m in evaluation.measurements)
-    kept = f", {done:,} of them sampled before" if done else ""
+    resumed = f", {done:,} of them sampled before" if done else ""
     names = ", ".join(m.name for m in evaluation.measurements)
-    return f"{names}: {total:,} completions{kept} → {folder}"
+    return f"{names}: {total:,} completions{resumed} → {folder}"

@@ -114,8 +114,8 @@ def _cleaned(path: Path) -> bytes | Path:
             f"{path} is an adapter of {base}, a folder that others do not have; send the whole "
             "model: `r1 export MODEL --to hf --out FOLDER`, then push FOLDER."
         )
-    kept = {key: value for key, value in content.items() if key not in LEFT_OUT}
-    return path if kept == content else (json.dumps(kept, indent=2) + "\n").encode()
+    portable = {key: value for key, value in content.items() if key not in LEFT_OUT}
+    return path if portable == content else (json.dumps(portable, indent=2) + "\n").encode()
 
 
 def license_of(card: str) -> str:
@@ -147,9 +147,9 @@ def _show(
         soft_wrap=True,
     )
     console.print(Padding(table, (0, 2)))
-    kept = [path.name for path in sorted(folder.iterdir()) if path.name not in files]
-    if kept:
-        console.print(Text(f"Stays here: {', '.join(kept)}", "dim"), soft_wrap=True)
+    unlisted = [path.name for path in sorted(folder.iterdir()) if path.name not in files]
+    if unlisted:
+        console.print(Text(f"Stays here: {', '.join(unlisted)}", "dim"), soft_wrap=True)
     path = folder / CARD
     card = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     lines = card.splitlines()
@@ -201,5 +201,5 @@ def _refusal(repo: str, response: Any) -> str:
         return f"The token may not write to {repo}; use one with the right to write, or your name."
     if code == 404:
         return f"The hub has no {repo}, or the token may not see it; check the name before the /."
-    said = response.headers.get("X-Error-Message") or f"status {code}"
-    return f"The hub refused {repo} ({said.rstrip('.')[:200]})."
+    message = response.headers.get("X-Error-Message") or f"status {code}"
+    return f"The hub refused {repo} ({message.rstrip('.')[:200]})."

@@ -137,13 +137,13 @@ def _saved(config: Any, dtype: torch.dtype) -> tuple[float, float]:
         tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())
     }
     sizes: dict[int, int] = {}
-    kept = []
+    storages = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             sizes[storage.data_ptr()] = storage.nbytes()
-            kept.append(storage)  # so that no address is used twice
+            storages.append(storage)  # so that no address is used twice
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

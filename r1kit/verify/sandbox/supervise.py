@@ -40,9 +40,9 @@ class _Pipes:
 class _Output:
     """The bytes read from a pipe, all or only the last ones."""
 
-    def __init__(self, limit: int, kept: int) -> None:
-        """`limit` is the number of bytes that may be written, `kept` the number that is kept."""
-        self.limit, self.kept = limit, min(limit, kept)
+    def __init__(self, limit: int, n_kept: int) -> None:
+        """`limit` is the number of bytes that may be written, `n_kept` the number that is kept."""
+        self.limit, self.n_kept = limit, min(limit, n_kept)
         self.n_bytes = 0
         self.data = bytearray()
 
@@ -51,8 +51,8 @@ class _Output:
         chunk = os.read(descriptor, _CHUNK)
         self.n_bytes += len(chunk)
         self.data += chunk
-        if self.kept < self.limit and len(self.data) > 2 * self.kept:
-            del self.data[: -self.kept]
+        if self.n_kept < self.limit and len(self.data) > 2 * self.n_kept:
+            del self.data[: -self.n_kept]
         return bool(chunk)
 
     @property
@@ -61,10 +61,10 @@ class _Output:
 
     def result(self) -> bytearray:
         """Return the kept bytes: the first ones of stdout, the last ones of stderr."""
-        if self.kept == self.limit:
+        if self.n_kept == self.limit:
             del self.data[self.limit :]
-        elif len(self.data) > self.kept:
-            del self.data[: -self.kept]
+        elif len(self.data) > self.n_kept:
+            del self.data[: -self.n_kept]
         return self.data
 
 
