@@ -18,15 +18,15 @@ from r1kit.diagnose.supervised import SUPERVISED_RULES
 __all__ = ["Finding", "diagnose"]
 
 
-def diagnose(metrics: StepMetrics, recipe: dict[str, Any]) -> list[Finding]:
+def diagnose(metrics: StepMetrics, recipe: dict[str, Any], language: str = "en") -> list[Finding]:
     """Return findings about every stage, warnings first; one without warnings is called healthy.
 
-    `recipe` is the resolved recipe, as in recipe.json.
+    `recipe` is the resolved recipe, as in recipe.json; `language` is one of FINDING_TEXTS.
     """
     findings: list[Finding] = []
     for name in dict.fromkeys(row["stage"] for row in metrics):
         rows = [row for row in metrics if row["stage"] == name]
-        findings += _diagnose_stage(StageRun(name, rows, settings_of(recipe, name)))
+        findings += _diagnose_stage(StageRun(name, rows, settings_of(recipe, name, language)))
     order = ("warning", "fine", "note")
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
@@ -36,8 +36,8 @@ def _diagnose_stage(stage: StageRun) -> list[Finding]:
     comparable = StageRun(stage.name, _since_last_new_task(stage.rows), stage.settings)
     findings = [finding for rule in rules if (finding := rule(comparable)) is not None]
     if not any(finding.level == "warning" for finding in findings):
-        observation = f"{len(stage.rows)} steps, none of {len(rules)} known troubles."
-        findings.append(stage.finding("fine", "Healthy", observation, "", ""))
+        n, n_rules = len(stage.rows), len(rules)
+        findings.append(stage.finding("fine", "healthy", "", "", n=n, n_rules=n_rules))
     return findings
 
 

@@ -44,8 +44,8 @@ def summary(run: WatchedRun) -> dict[str, Any]:
     }
 
 
-def details(run: WatchedRun) -> dict[str, Any]:
-    """Return everything about a run but its curves and texts."""
+def details(run: WatchedRun, language: str = "en") -> dict[str, Any]:
+    """Return everything about a run but its curves and texts; findings are in the language."""
     stages = [_stage(run, name) for name in stage_names(run)]
     sessions = run.manifest.get("sessions") or [{}]
     last = sessions[-1]
@@ -55,8 +55,8 @@ def details(run: WatchedRun) -> dict[str, Any]:
         "now": _now(run),
         "stages": stages,
         "findings": [
-            {**asdict(finding), "curves": _curves(run, finding.stage, finding.title)}
-            for finding in run.findings()
+            {**asdict(finding), "curves": _curves(run, finding.stage, finding.kind)}
+            for finding in run.findings(language)
         ],
         "remarks": run.remarks,
         "load": _load(run),
@@ -193,6 +193,6 @@ def _now(run: WatchedRun) -> dict[str, Any] | None:
     }
 
 
-def _curves(run: WatchedRun, stage: str, title: str) -> list[str]:
+def _curves(run: WatchedRun, stage: str, kind: str) -> list[str]:
     names = run.columns[stage].names if stage in run.columns else []
-    return [name for name in CURVES_OF.get(title, ()) if name in names][:2]
+    return [name for name in CURVES_OF.get(kind, ()) if name in names][:2]

@@ -136,8 +136,11 @@ def test_claims_are_told_with_their_numbers(written: Path) -> None:
 
 
 def test_what_is_no_trouble_is_said_once() -> None:
-    fine = [Finding("fine", stage, "Healthy", f"of {stage}", "", "") for stage in ("base", "zero")]
-    bad = [Finding("warning", stage, "Late", "", "", "") for stage in ("base", "zero")]
+    fine = [
+        Finding("fine", stage, "healthy", "Healthy", f"of {stage}", "", "")
+        for stage in ("base", "zero")
+    ]
+    bad = [Finding("warning", stage, "late", "Late", "", "", "") for stage in ("base", "zero")]
     output = together([*bad, *fine])
     assert [(item.title, item.stage) for item in output] == [
         ("Late", "base"),
