@@ -8,6 +8,7 @@ curve: is this normal, and if not, why?
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from r1kit.diagnose.finding import RECENT, Finding, StageRun, StepMetrics
@@ -44,8 +45,12 @@ def _diagnose_stage(stage: StageRun) -> list[Finding]:
 def _since_last_new_task(rows: StepMetrics) -> StepMetrics:
     """Return the rows since the last task joined: accuracy on other problems is not comparable."""
     first_index: dict[str, int] = {}
+    keys: Set[str] = frozenset()
     for index, row in enumerate(rows):
-        for key in row:
+        if row.keys() == keys:
+            continue
+        keys = row.keys()
+        for key in keys:
             if key.startswith("accuracy/"):
                 first_index.setdefault(key, index)
     late = [index for index in first_index.values() if index > RECENT]

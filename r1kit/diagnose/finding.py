@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from r1kit.diagnose.settings import Settings
@@ -74,11 +75,11 @@ class StageRun:
 
     def recent(self, key: str) -> float | None:
         """Return the mean over the last steps that have a number under `key`."""
-        return mean(numbers(self.rows, key)[-RECENT:])
+        return mean(first_numbers(reversed(self.rows), key))
 
     def early(self, key: str) -> float | None:
         """Return the mean over the first steps that have a number under `key`."""
-        return mean(numbers(self.rows, key)[:RECENT])
+        return mean(first_numbers(self.rows, key))
 
 
 Rule = Callable[[StageRun], Finding | None]
@@ -86,7 +87,13 @@ Rule = Callable[[StageRun], Finding | None]
 
 def numbers(rows: StepMetrics, key: str) -> list[float]:
     """Return the numbers under `key`, in the order of the steps."""
-    return [row[key] for row in rows if isinstance(row.get(key), (int, float))]
+    return [value for row in rows if isinstance(value := row.get(key), (int, float))]
+
+
+def first_numbers(rows: Iterable[dict[str, Any]], key: str) -> list[float]:
+    """Return the first RECENT numbers under `key`; of a long stage the other rows are not read."""
+    found = (value for row in rows if isinstance(value := row.get(key), (int, float)))
+    return list(islice(found, RECENT))
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -17,6 +17,7 @@ from r1kit.diagnose.settings import settings_of
 from r1kit.errors import R1Error
 from r1kit.files.untrusted import to_json
 from r1kit.report.facts import priced
+from r1kit.report.translate import Translator
 from r1kit.runs.schemas import ProgressRecord
 from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
 from r1kit.stages.plan import plan
@@ -60,7 +61,7 @@ def details(run: WatchedRun, language: str = "en") -> dict[str, Any]:
         ],
         "remarks": run.remarks,
         "load": _load(run),
-        "money": _money(run),
+        "money": _money(run, language),
         "machine": {
             "command": shlex.join(sessions[0].get("command") or []),
             "sessions": len(run.manifest.get("sessions") or []),
@@ -77,11 +78,12 @@ def _load(run: WatchedRun) -> dict[str, Any] | None:
     return run.load_meter.read(progress["pid"])
 
 
-def _money(run: WatchedRun) -> str | None:
+def _money(run: WatchedRun, language: str) -> str | None:
     """Return the price of the time spent so far; None if the recipe states none."""
     seconds = sum(run.clock.values())
     try:
-        return priced(run.recipe, run.manifest, seconds).money if seconds else None
+        bill = priced(run.recipe, run.manifest, seconds, Translator(language))
+        return bill.money if seconds else None
     except (TypeError, AttributeError, ValueError):
         return None  # a recipe of another version
 

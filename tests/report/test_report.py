@@ -61,8 +61,10 @@ def rollout(text: str, correct: bool | None) -> Json:
     return {"text": text, "correct": correct, "reward": reward, "n_tokens": 9, "finish": "stop"}
 
 
-def write_run(path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12) -> Path:
-    data = {
+def write_run(
+    path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12, **settings: Json
+) -> Path:
+    data = settings | {
         "name": "tiny",
         "tasks": [{"name": "equation"}],
         "compute": {"n_processes": 2, "device": "cpu"},
