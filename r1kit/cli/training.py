@@ -56,7 +56,7 @@ Examples:
 
 
 class FigureLanguage(StrEnum):
-    """Languages of `r1 show --figures`."""
+    """Languages of `r1 show`."""
 
     en = "en"
     ko = "ko"
@@ -161,7 +161,10 @@ def show(
     ] = None,
     language: Annotated[
         list[FigureLanguage] | None,
-        typer.Option(help="Language of the figures; by default those of the recipe."),
+        typer.Option(
+            help="Language of the report, by default the recipe's first; of figures, by default "
+            "all of the recipe."
+        ),
     ] = None,
 ) -> None:
     """Show the results of a run, and rewrite its report.md and report.html."""
@@ -169,16 +172,16 @@ def show(
 
     console = Console()
     with sentences(console):
+        spoken = [item.value for item in language or ()]
         if figures is not None:
-            spoken = [item.value for item in language or ()]
             report.draw_talk(runs, figures, spoken, console)
             return
-        if len(runs) > 1 or language:
+        if len(runs) > 1 or len(spoken) > 1:
             raise ConfigError(
-                "A report is of one run, in English; add --figures DIR to draw several seeds, or "
-                "in another language."
+                "A report is of one run, in one language; add --figures DIR to draw several seeds, "
+                "or in several languages."
             )
-        report.show(runs[0], console)
+        report.show(runs[0], console, spoken[0] if spoken else None)
 
 
 @app.command(epilog=RECIPES_EXAMPLES)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from r1kit.diagnose.settings import Settings
@@ -18,10 +19,12 @@ RECENT = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding: `Finding("warning", "zero", "Few groups teach", observation, cause, action)`."""
+    """A finding, in one language: `Finding("warning", "zero", "kl", "KL blew up", ...)`."""
 
     level: Severity
     stage: str
+    kind: str
+    """what is found, the same in every language: `few_groups`"""
     title: str
     observation: str
     cause: str
@@ -37,18 +40,46 @@ class StageRun:
     settings: Settings
 
     def finding(
-        self, level: Severity, title: str, observation: str, cause: str, action: str
+        self,
+        level: Severity,
+        kind: str,
+        cause: str | None = None,
+        action: str | None = None,
+        **values: Any,
     ) -> Finding:
-        """Return a finding about this stage."""
-        return Finding(level, self.name, title, observation, cause, action)
+        """Return a finding about this stage; None takes the only cause or action of its kind.
+
+        `values` are the numbers of its observation.
+        """
+        return Finding(
+            level,
+            self.name,
+            kind,
+            title=self.say(f"{kind}.title"),
+            observation=self.say(f"{kind}.seen", **values),
+            cause=self.say(f"{kind}.cause") if cause is None else cause,
+            action=self.say(f"{kind}.action") if action is None else action,
+        )
+
+    def say(self, key: str, **values: Any) -> str:
+        """Return a text in the reader's language (finding_texts.py)."""
+        return self.settings.words[key].format(**values)
+
+    def advise(self, *options: str) -> str:
+        """Join the non-empty options into one sentence: `Raise a, raise b, or lower c.`"""
+        words = self.settings.words
+        *others, last = [option for option in options if option] or [words["do.easier"]]
+        text = words["join.or"].join([words["join.comma"].join(others), last] if others else [last])
+        text = words["join.advice"].format(text)
+        return f"{text[0].upper()}{text[1:]}"
 
     def recent(self, key: str) -> float | None:
         """Return the mean over the last steps that have a number under `key`."""
-        return mean(numbers(self.rows, key)[-RECENT:])
+        return mean(first_numbers(reversed(self.rows), key))
 
     def early(self, key: str) -> float | None:
         """Return the mean over the first steps that have a number under `key`."""
-        return mean(numbers(self.rows, key)[:RECENT])
+        return mean(first_numbers(self.rows, key))
 
 
 Rule = Callable[[StageRun], Finding | None]
@@ -56,19 +87,18 @@ Rule = Callable[[StageRun], Finding | None]
 
 def numbers(rows: StepMetrics, key: str) -> list[float]:
     """Return the numbers under `key`, in the order of the steps."""
-    return [row[key] for row in rows if isinstance(row.get(key), (int, float))]
+    return [value for row in rows if isinstance(value := row.get(key), (int, float))]
+
+
+def first_numbers(rows: Iterable[dict[str, Any]], key: str) -> list[float]:
+    """Return the first RECENT numbers under `key`; of a long stage the other rows are not read."""
+    found = (value for row in rows if isinstance(value := row.get(key), (int, float)))
+    return list(islice(found, RECENT))
 
 
 def mean(values: Sequence[float]) -> float | None:
     """Return the mean; None for an empty sequence."""
     return statistics.fmean(values) if values else None
-
-
-def advice(*options: str) -> str:
-    """Join the non-empty options into one sentence: `Raise a, raise b, or lower c.`"""
-    *others, last = [option for option in options if option] or ["Ask for easier problems"]
-    text = f"{', '.join(others)}, or {last}" if others else last
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def lower_learning_rate(settings: Settings) -> str:
@@ -77,15 +107,14 @@ def lower_learning_rate(settings: Settings) -> str:
     keys = ["optim.lr", *(["optim.muon_lr"] if is_muon else [])]
     rates = []
     for key in keys:
-        rate = settings.get(key)
-        change = f" ({rate:g} → {rate / 3:.1g})" if rate else ""
-        rates.append(f"{settings.name(key)}{change}")
-    return f"Lower {' and '.join(rates)} by a factor of three, and train the stage again."
+        rate, name = settings.get(key), settings.name(key)
+        change = settings.words["setting.change"]
+        rates.append(change.format(name=name, before=rate, after=rate / 3) if rate else name)
+    return settings.words["do.lower_rates"].format(rates=settings.words["join.and"].join(rates))
 
 
 def easier_or_stronger(settings: Settings) -> tuple[str, str]:
     """Return two ways to raise accuracy: easier problems and a better base; either may be ''."""
-    level, tokens = settings.level, settings.pretraining
-    easier = f"lower the level of [[tasks]] (now {level})" if level and level > 1 else ""
-    stronger = f"raise {tokens}" if tokens else "start from a stronger base (model.path)"
-    return easier, stronger
+    level, tokens, words = settings.level, settings.pretraining, settings.words
+    easier = words["do.lower_level"].format(level=level) if level and level > 1 else ""
+    return easier, words["do.raise"].format(setting=tokens) if tokens else words["do.stronger"]

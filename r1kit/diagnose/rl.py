@@ -11,7 +11,6 @@ from r1kit.diagnose.finding import (
     Rule,
     Severity,
     StageRun,
-    advice,
     easier_or_stronger,
     lower_learning_rate,
     numbers,
@@ -26,18 +25,12 @@ def nothing_learned(stage: StageRun) -> Finding | None:
     if _has_learned(stage):
         return None
     if _total(stage, "n_undecided") and not _total(stage, "n_problems"):
-        cause = "The verifier decided no completion, and undecided ones are dropped."
-        action = "Read their `why` in samples.jsonl and fix the task's verifier."
+        cause, action = stage.say("unlearned.undecided"), stage.say("undecided.action")
     elif (stage.recent("rewards/accuracy/mean") or 0.0) > 0.9:
-        cause = "The problems are too easy: all completions of a group are right."
-        action = advice(_harder(stage.settings))
+        cause, action = stage.say("unlearned.easy"), stage.advise(_harder(stage))
     else:
         cause, action = _why_unrewarded(stage)
-    observation = (
-        f"In {len(stage.rows)} steps all completions of each group had the same reward, so no "
-        "token was learned from and the weights did not change."
-    )
-    return stage.finding("warning", "Nothing was learned", observation, cause, action)
+    return stage.finding("warning", "unlearned", cause, action, n=len(stage.rows))
 
 
 def no_reward(stage: StageRun) -> Finding | None:
@@ -47,8 +40,7 @@ def no_reward(stage: StageRun) -> Finding | None:
         return None
     cause, action = _why_unrewarded(stage)
     n_steps = min(RECENT, len(stage.rows))
-    observation = f"Accuracy is {accuracy:.1%} over the last {n_steps} steps."
-    return stage.finding("warning", "No reward", observation, cause, action)
+    return stage.finding("warning", "no_reward", cause, action, accuracy=accuracy, n=n_steps)
 
 
 def few_mixed_groups(stage: StageRun) -> Finding | None:
@@ -60,17 +52,16 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
         return None
     level: Severity = "note" if accuracy > 0.9 else "warning"
     if accuracy > 0.9:
-        cause = "The problems have become easy: all completions of a group are right."
-        action = advice("stop here", _harder(stage.settings))
+        cause = stage.say("few_groups.easy")
+        action = stage.advise(stage.say("do.stop"), _harder(stage))
     else:
-        cause = "Most problems are too easy or too hard: the completions of a group score alike."
-        action = advice(
-            "use problems of another difficulty",
-            f"raise {stage.settings.shown('n_completions')}",
-            _dynamic_sampling(stage.settings),
+        cause = stage.say("few_groups.unsuited")
+        action = stage.advise(
+            stage.say("do.other"),
+            stage.say("do.raise", setting=stage.settings.shown("n_completions")),
+            _dynamic_sampling(stage),
         )
-    observation = f"In {share:.0%} of the groups all rewards are equal; such groups teach nothing."
-    return stage.finding(level, "Few groups teach", observation, cause, action)
+    return stage.finding(level, "few_groups", cause, action, share=share)
 
 
 def hacked(stage: StageRun) -> Finding | None:
@@ -87,17 +78,19 @@ def hacked(stage: StageRun) -> Finding | None:
         return None
     settings = stage.settings
     has_share = settings.get("preference_share") is not None
+    action = stage.advise(
+        stage.say("do.lower", setting=settings.shown("preference_share")) if has_share else "",
+        stage.say("do.lower", setting=settings.shown("n_steps")),
+        stage.say("do.judge"),
+    )
     return stage.finding(
         "warning",
-        "The judge is hacked",
-        f"The judge's score rose from {before:.2f} to {now:.2f} while right answers fell from "
-        f"{truth_before:.1%} to {truth:.1%}.",
-        "The policy has found completions that the judge scores high and nobody wants.",
-        advice(
-            f"lower {settings.shown('preference_share')}" if has_share else "",
-            f"lower {settings.shown('n_steps')}",
-            "train the judge on such completions",
-        ),
+        "hacked",
+        action=action,
+        before=before,
+        now=now,
+        truth_before=truth_before,
+        truth=truth,
     )
 
 
@@ -113,13 +106,8 @@ def collapse(stage: StageRun) -> Finding | None:
     if best - now < max(0.05, 0.25 * best):
         return None
     step = stage.rows[means.index(best) + RECENT - 1]["step"]
-    return stage.finding(
-        "warning",
-        "Collapse",
-        f"Accuracy fell from {best:.1%} (around step {step}) to {now:.1%}.",
-        "The steps were too large for the policy: it left the region its samples describe.",
-        lower_learning_rate(stage.settings),
-    )
+    action = lower_learning_rate(stage.settings)
+    return stage.finding("warning", "collapse", action=action, best=best, step=step, now=now)
 
 
 def entropy_gone(stage: StageRun) -> Finding | None:
@@ -130,17 +118,13 @@ def entropy_gone(stage: StageRun) -> Finding | None:
         return None
     settings = stage.settings
     is_narrow = (settings.get("epsilon_high") or settings.get("epsilon") or 0.2) < 0.28
-    return stage.finding(
-        "warning",
-        "Nothing left to explore",
-        f"Entropy fell from {start:.3f} to {now:.3f} nats per token.",
-        "The policy writes one completion with certainty; groups become equal, learning stops.",
-        advice(
-            f"raise {settings.name('epsilon_high')} to 0.28" if is_narrow else "",
-            f"lower {settings.shown('optim.lr')}",
-            f"stop earlier ({settings.name('n_steps')})",
-        ),
+    wider = stage.say("do.raise_to", setting=settings.name("epsilon_high"), value=0.28)
+    action = stage.advise(
+        wider if is_narrow else "",
+        stage.say("do.lower", setting=settings.shown("optim.lr")),
+        stage.say("do.stop_earlier", setting=settings.name("n_steps")),
     )
+    return stage.finding("warning", "entropy", action=action, start=start, now=now)
 
 
 def cut_off(stage: StageRun) -> Finding | None:
@@ -152,13 +136,12 @@ def cut_off(stage: StageRun) -> Finding | None:
     if share is None or share < 0.2 or accuracy is None or accuracy <= 0.01:
         return None
     settings, length = stage.settings, stage.recent("completions/mean_length") or 0.0
+    action = stage.advise(
+        stage.say("do.raise", setting=settings.shown("max_tokens")), _penalty(stage)
+    )
+    limit = settings.get("max_tokens")
     return stage.finding(
-        "warning",
-        "Completions are cut off",
-        f"{share:.0%} of the completions reach max_tokens ({settings.get('max_tokens')}); "
-        f"the mean is {length:.0f} tokens.",
-        "Thinking has outgrown its limit, or the model never ends its text.",
-        advice(f"raise {settings.shown('max_tokens')}", _penalty(settings)),
+        "warning", "cut_off", action=action, share=share, limit=limit, length=length
     )
 
 
@@ -175,14 +158,13 @@ def length_without_gain(stage: StageRun) -> Finding | None:
         return None
     settings = stage.settings
     is_biased = settings.get("loss_type") not in ("dr_grpo", "dapo")
-    loss = f'set {settings.name("loss_type")} = "dr_grpo" or "dapo"' if is_biased else ""
+    action = stage.advise(
+        _penalty(stage),
+        stage.say("do.loss", setting=settings.name("loss_type")) if is_biased else "",
+        stage.say("do.stop_earlier", setting=settings.name("n_steps")),
+    )
     return stage.finding(
-        "warning",
-        "Length runs away",
-        f"In the second half completions grew from {before:.0f} to {now:.0f} tokens, "
-        f"accuracy by {100 * gain:+.1f} points.",
-        "Longer completions are no longer better ones; the loss may favour length.",
-        advice(_penalty(settings), loss, f"stop earlier ({settings.name('n_steps')})"),
+        "warning", "length", action=action, before=before, now=now, gain=100 * gain
     )
 
 
@@ -195,12 +177,9 @@ def gives_up(stage: StageRun) -> Finding | None:
         return None
     if now > 0.6 * before or accuracy > 0.5:
         return None
+    action = stage.advise(*easier_or_stronger(stage.settings))
     return stage.finding(
-        "warning",
-        "It learns to give up",
-        f"Completions shrank from {before:.0f} to {now:.0f} tokens at {accuracy:.1%} accuracy.",
-        "Longer thinking is not rewarded: the base does not recognise a right result.",
-        advice(*easier_or_stronger(stage.settings)),
+        "warning", "gives_up", action=action, before=before, now=now, accuracy=accuracy
     )
 
 
@@ -209,13 +188,8 @@ def far_from_reference(stage: StageRun) -> Finding | None:
     values = numbers(stage.rows, "kl")
     if not values or max(values) < 1.0:
         return None
-    return stage.finding(
-        "warning",
-        "KL blew up",
-        f"The KL to the reference reached {max(values):.3g} nats per token.",
-        "Rare tokens became far likelier than under the reference, or the steps are too large.",
-        lower_learning_rate(stage.settings),
-    )
+    action = lower_learning_rate(stage.settings)
+    return stage.finding("warning", "kl", action=action, largest=max(values))
 
 
 def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
@@ -224,18 +198,11 @@ def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
     difference = stage.recent("sampling/sampling_logp_difference/mean")
     if difference is None or difference < limit or stage.settings.get("max_staleness"):
         return None
-    remedy = "Please report it with the recipe: both read the same weights, so this is a defect."
+    action = stage.say("mismatch.defect")
     if stage.settings.sampler != "local":
         mode = stage.settings.name("importance_sampling_mode")
-        remedy = f"Give vLLM the dtype of the recipe; {mode} corrects what remains."
-    return stage.finding(
-        "warning",
-        "Sampler and learner disagree",
-        f"Their log-probabilities of the same tokens differ by {difference:.2g} on average "
-        f"(expected below {limit:g}).",
-        "Old weights in the sampler, another precision, or another distribution than is scored.",
-        remedy,
-    )
+        action = stage.say("mismatch.vllm", setting=mode)
+    return stage.finding("warning", "mismatch", action=action, difference=difference, limit=limit)
 
 
 def undecided(stage: StageRun) -> Finding | None:
@@ -245,13 +212,7 @@ def undecided(stage: StageRun) -> Finding | None:
     if not n_undecided or n_undecided < 0.02 * (n_decided + n_undecided):
         return None
     share = n_undecided / (n_decided + n_undecided)
-    return stage.finding(
-        "warning",
-        "The verifier could not decide",
-        f"{n_undecided:.0f} completions ({share:.1%}) were dropped without a verdict.",
-        "The verifier ran out of time, or met answers it cannot read.",
-        "Read their `why` in samples.jsonl and fix the task's verifier.",
-    )
+    return stage.finding("warning", "undecided", n=n_undecided, share=share)
 
 
 def loss_near_zero(stage: StageRun) -> Finding | None:
@@ -259,14 +220,7 @@ def loss_near_zero(stage: StageRun) -> Finding | None:
     values = numbers(stage.rows, "loss")
     if not values or max(map(abs, values)) > 0.05 or not _has_learned(stage):
         return None
-    return stage.finding(
-        "note",
-        "A loss near 0 is normal",
-        f"The loss stayed within ±{max(map(abs, values)):.2g}.",
-        "Before the first update it is minus a mean of advantages, which are centred on 0 in each "
-        "group; its gradient is not near 0.",
-        "Watch reward, length and entropy instead.",
-    )
+    return stage.finding("note", "zero_loss", largest=max(map(abs, values)))
 
 
 def _has_learned(stage: StageRun) -> bool:
@@ -289,17 +243,15 @@ def _why_unrewarded(stage: StageRun) -> tuple[str, str]:
     clipped = stage.recent("completions/clipped_ratio") or 0.0
     format_share = stage.recent("rewards/format/mean")
     if clipped > 0.8:
-        cause = f"{clipped:.0%} of the completions are cut off at max_tokens before they finish."
-        return cause, advice(f"raise {settings.shown('max_tokens')}")
+        longer = stage.say("do.raise", setting=settings.shown("max_tokens"))
+        return stage.say("no_reward.cut", share=clipped), stage.advise(longer)
     easier, stronger = easier_or_stronger(settings)
     if format_share is not None and format_share < 0.05:
-        cause = (
-            f"{format_share:.0%} of the completions have the format: no answer is found to check."
-        )
         tuning = _fine_tuning(stage.name)
-        return cause, advice(stronger, f"raise {tuning}.epochs" if tuning else "")
-    cause = "The base is too weak for these problems: it is never right, so nothing is rewarded."
-    return cause, advice(easier, stronger, f"raise {settings.shown('n_completions')}")
+        epochs = stage.say("do.raise", setting=f"{tuning}.epochs") if tuning else ""
+        return stage.say("no_reward.format", share=format_share), stage.advise(stronger, epochs)
+    more = stage.say("do.raise", setting=settings.shown("n_completions"))
+    return stage.say("no_reward.weak"), stage.advise(easier, stronger, more)
 
 
 def _fine_tuning(stage: str) -> str:
@@ -309,19 +261,21 @@ def _fine_tuning(stage: str) -> str:
     return next((section for section in sections if section.endswith(".sft")), "")
 
 
-def _harder(settings: Settings) -> str:
-    level = settings.level
-    return f"raise the level of [[tasks]] (now {level})" if level else "use harder problems"
+def _harder(stage: StageRun) -> str:
+    level = stage.settings.level
+    return stage.say("do.raise_level", level=level) if level else stage.say("do.harder")
 
 
-def _dynamic_sampling(settings: Settings) -> str:
-    is_on = settings.get("dynamic_sampling")
-    return "" if is_on else f"set {settings.name('dynamic_sampling')} = true"
+def _dynamic_sampling(stage: StageRun) -> str:
+    if stage.settings.get("dynamic_sampling"):
+        return ""
+    return stage.say("do.set", setting=stage.settings.name("dynamic_sampling"), value="true")
 
 
-def _penalty(settings: Settings) -> str:
-    is_on = settings.get("overlong_buffer")
-    return "" if is_on else f"set {settings.name('overlong_buffer')} to make length cost something"
+def _penalty(stage: StageRun) -> str:
+    if stage.settings.get("overlong_buffer"):
+        return ""
+    return stage.say("do.penalty", setting=stage.settings.name("overlong_buffer"))
 
 
 def _total(stage: StageRun, key: str) -> float:

@@ -7,9 +7,10 @@ changes on top.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from r1kit.diagnose.finding_texts import FINDING_TEXTS, Texts
 from r1kit.runs.stage_specs import STAGES
 from r1kit.stages.plan import merge_settings
 
@@ -31,6 +32,8 @@ class Settings:
     pretraining: str = ""
     """name of the setting for the pretraining length of this stage's base; empty if it was not
     pretrained here"""
+    words: Texts = field(default_factory=lambda: FINDING_TEXTS["en"])
+    """the texts in the reader's language"""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a dotted key such as `optim.lr`."""
@@ -47,7 +50,7 @@ class Settings:
 
     def shown(self, key: str) -> str:
         """Return the key with its current value: `zero.max_tokens (now 256)`."""
-        return f"{self.name(key)} (now {self.get(key)})"
+        return self.words["setting.now"].format(name=self.name(key), value=self.get(key))
 
     @property
     def dtype(self) -> str | None:
@@ -68,22 +71,24 @@ class Settings:
         return max((task.get("level", 1) for task in tasks if task["name"] in WORLD), default=None)
 
 
-def settings_of(recipe: dict[str, Any], stage: str) -> Settings:
+def settings_of(recipe: dict[str, Any], stage: str, language: str = "en") -> Settings:
     """Return the settings of a stage of the plan (stages/plan.py); empty if the recipe lacks it."""
     family, _, rest = stage.partition("/")
+    words = FINDING_TEXTS[language]
     if family == "distill":
-        return _student_settings(recipe, rest)
+        return replace(_student_settings(recipe, rest, words), words=words)
     if family == "ablation":
-        return _ablation_settings(recipe, rest)
+        return replace(_ablation_settings(recipe, rest, words), words=words)
     section = STAGES[family].section if family in STAGES else family
-    return Settings(section, _section(recipe, section), recipe, {}, _pretraining(recipe))
+    values = _section(recipe, section)
+    return Settings(section, values, recipe, {}, _pretraining(recipe), words)
 
 
-def _student_settings(recipe: dict[str, Any], rest: str) -> Settings:
+def _student_settings(recipe: dict[str, Any], rest: str, words: Texts) -> Settings:
     name, _, part = rest.partition("/")
     students = _section(recipe, "distill").get("students") or []
     student: dict[str, Any] = next((item for item in students if item["name"] == name), {})
-    tokens = f"tokens of [[distill.students]] {name}"
+    tokens = _of(words, "tokens", "distill.students", name)
     is_adopted = (student.get("model") or {}).get("path") is not None
     pretraining = "" if is_adopted else tokens
     if part == "base":
@@ -96,18 +101,22 @@ def _student_settings(recipe: dict[str, Any], rest: str) -> Settings:
     if student.get("lr") is None:
         return Settings("distill.sft", values, recipe, {}, pretraining)
     values = merge_settings(values, {"optim": {"lr": student["lr"]}})
-    elsewhere = {"optim.lr": f"lr of [[distill.students]] {name}"}
+    elsewhere = {"optim.lr": _of(words, "lr", "distill.students", name)}
     return Settings("distill.sft", values, recipe, elsewhere, pretraining)
 
 
-def _ablation_settings(recipe: dict[str, Any], name: str) -> Settings:
+def _ablation_settings(recipe: dict[str, Any], name: str, words: Texts) -> Settings:
     ablations = recipe.get("ablations") or []
     ablation: dict[str, Any] = next((item for item in ablations if item["name"] == name), {})
     stage = ablation.get("of", name)
     values = merge_settings(_section(recipe, stage), ablation.get("change") or {})
     # Changing the stage's own section would change the original stage as well.
-    elsewhere = {key: f"change.{key} of [[ablations]] {name}" for key in _dotted(values)}
+    elsewhere = {key: _of(words, f"change.{key}", "ablations", name) for key in _dotted(values)}
     return Settings(stage, values, recipe, elsewhere, _pretraining(recipe))
+
+
+def _of(words: Texts, key: str, section: str, entry: str) -> str:
+    return words["setting.of"].format(key=key, section=section, entry=entry)
 
 
 def _pretraining(recipe: dict[str, Any]) -> str:

@@ -14,10 +14,10 @@ def not_a_number(stage: StageRun) -> Finding | None:
         if broken:
             return stage.finding(
                 "warning",
-                "Numbers broke",
-                f"{broken[0]} is not a number from step {row['step']} on.",
-                "The learning rate is too high, or 16-bit numbers overflowed.",
-                lower_learning_rate(stage.settings),
+                "broken",
+                action=lower_learning_rate(stage.settings),
+                metric=broken[0],
+                step=row["step"],
             )
     return None
 
@@ -27,13 +27,7 @@ def no_gradient(stage: StageRun) -> Finding | None:
     norms = numbers(stage.rows, "grad_norm")
     if not norms or any(norms):
         return None
-    return stage.finding(
-        "warning",
-        "Nothing was learned",
-        f"The gradient was 0 in all {len(norms)} steps, so the weights did not change.",
-        "No token of the examples counts in the loss.",
-        "Read the conversations that the stage learns from: is the last turn of each empty?",
-    )
+    return stage.finding("warning", "no_gradient", n=len(norms))
 
 
 def gradient_spikes(stage: StageRun) -> Finding | None:
@@ -48,11 +42,12 @@ def gradient_spikes(stage: StageRun) -> Finding | None:
     is_often = len(spikes) > 0.05 * len(norms)
     return stage.finding(
         "warning" if is_often else "note",
-        "Gradient spikes",
-        f"{len(spikes)} of {len(norms)} steps had a gradient norm over ten times the median "
-        f"({median:.2g}); the largest was {max(spikes):.2g}.",
-        "Single examples dominate a step.",
-        lower_learning_rate(stage.settings) if is_often else "Clipping contained them.",
+        "spikes",
+        action=lower_learning_rate(stage.settings) if is_often else stage.say("spikes.clipped"),
+        n_spikes=len(spikes),
+        n=len(norms),
+        median=median,
+        largest=max(spikes),
     )
 
 
@@ -64,12 +59,9 @@ def loss_not_falling(stage: StageRun) -> Finding | None:
     settings = stage.settings
     is_muon = settings.get("optim.optimizer") == "muon"
     keys = [settings.shown("optim.lr"), *([settings.shown("optim.muon_lr")] if is_muon else [])]
+    action = stage.say("flat_loss.action", rates=stage.say("join.and").join(keys))
     return stage.finding(
-        "warning",
-        "It does not learn",
-        f"The loss went from {start:.2f} to {now:.2f} in {len(stage.rows)} steps.",
-        "The learning rate does not suit the model.",
-        f"Try {' and '.join(keys)} three times lower, then three times higher.",
+        "warning", "flat_loss", action=action, start=start, now=now, n=len(stage.rows)
     )
 
 

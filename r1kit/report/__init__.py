@@ -18,33 +18,36 @@ from r1kit.errors import DependencyError, RunError, require
 from r1kit.files.atomic import replace_file
 from r1kit.report import tables
 from r1kit.report.facts import Facts, gather
+from r1kit.report.translate import Translator, language_of
 from r1kit.runs.run_reader import RunContents, read, seed_group
 
 PICTURE = "curves"
 
 
-def show(run: Path, console: Console) -> None:
+def show(run: Path, console: Console, language: str | None = None) -> None:
     """Print the summary of the run at `run` and rewrite its reports, which takes seconds.
 
-    The reports contain pictures: without matplotlib only the summary is printed. Raises RunError if
-    the folder is not a run.
+    They are in a language, by default the first of the recipe. The reports contain pictures:
+    without matplotlib only the summary is printed. Raises RunError if the folder is not a run.
     """
     evidence = read(run)
-    facts = gather(evidence)
+    facts = gather(evidence, language or language_of(evidence.recipe))
+    t = Translator(facts.language)
     console.print(Padding(_promise(facts), (1, 2, 0, 2)))
     for item in facts.tables:
         console.print(Padding(_fitting(item, console), (1, 2, 0, 2)))
     if facts.claims:
-        console.print(Padding(_claims(facts), (1, 2, 0, 2)))
+        console.print(Padding(_claims(facts, t), (1, 2, 0, 2)))
     console.print(Padding(_findings(facts), (1, 2, 0, 2)))
     try:
         require("matplotlib")
     except DependencyError as missing:
-        console.print(Padding(Text(f"No report is written. {missing}"), (1, 2)))
+        console.print(Padding(Text(t("No report is written. {why}", why=missing)), (1, 2)))
         return
-    with console.status("Drawing the report ..."):
+    with console.status(t("Drawing the report ...")):
         write(evidence, facts)
-    console.print(Padding(Text(f"Report: {run / 'report.html'}", "dim"), (1, 2)), soft_wrap=True)
+    where = Text(t("Report: {path}", path=run / "report.html"), "dim")
+    console.print(Padding(where, (1, 2)), soft_wrap=True)
 
 
 def draw_talk(
@@ -75,19 +78,24 @@ def draw_talk(
 
 
 def write(evidence: RunContents, facts: Facts) -> None:
-    """Write report.md, report.html and the pictures into the run folder."""
-    from r1kit.report import figures, markdown, page, plots
+    """Write report.md, report.html and the pictures into the run folder.
 
-    panels, pictures = plots.panels(evidence), figures.pictures([evidence])
-    has_curves = plots.save(evidence, evidence.path / PICTURE)
-    for item in pictures:
-        plots.save_picture(item.size, item.paint, evidence.path / item.key)
+    The pictures are in English where no font of this machine has the letters of the language.
+    """
+    from r1kit.report import figures, markdown, page, plots
+    from r1kit.report.talk_files import lettering
+
+    with lettering(facts.language) as drawn:
+        panels, pictures = plots.panels(evidence, drawn), figures.pictures([evidence], drawn)
+        has_curves = plots.save(evidence, evidence.path / PICTURE, drawn)
+        for item in pictures:
+            plots.save_picture(item.size, item.paint, evidence.path / item.key)
+        curves = [(panel.title, panel.caption, plots.svg(panel, rows)) for panel, rows in panels]
+        svgs = [
+            (item.title, item.caption, plots.as_svg(item.size, item.paint, item.key))
+            for item in pictures
+        ]
     text = markdown.render(facts, pictures, f"{PICTURE}.png" if has_curves else None)
-    curves = [(panel.title, panel.caption, plots.svg(panel, rows)) for panel, rows in panels]
-    svgs = [
-        (item.title, item.caption, plots.as_svg(item.size, item.paint, item.key))
-        for item in pictures
-    ]
     replace_file(evidence.path / "report.md", text)
     replace_file(evidence.path / "report.html", page.render(facts, svgs, curves))
 
@@ -122,11 +130,12 @@ def _fitting(item: tables.Table, console: Console) -> Table | Text:
     return text
 
 
-def _claims(facts: Facts) -> Table:
+def _claims(facts: Facts, t: Translator) -> Table:
     colors = {"✓": "green", "✗": "red"}
     table = Table.grid(padding=(0, 2))
     for line in facts.claims:
-        text = Text.assemble(line.claim, "\n", (f"{line.ours}; in the paper {line.paper}", "dim"))
+        numbers = t("{ours}; in the paper {paper}", ours=line.ours, paper=line.paper)
+        text = Text.assemble(line.claim, "\n", (numbers, "dim"))
         table.add_row(Text(line.mark, colors.get(line.mark, "yellow")), text)
     return table
 

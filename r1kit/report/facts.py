@@ -11,6 +11,7 @@ from r1kit import claims
 from r1kit.console.formatting import duration
 from r1kit.diagnose import Finding, diagnose
 from r1kit.report.tables import Table, tables
+from r1kit.report.translate import Translator
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import is_main
 
@@ -67,6 +68,7 @@ class Comparison:
 class Facts:
     """The whole content of a report, before formatting."""
 
+    language: str
     name: str
     promise: str
     tables: list[Table]
@@ -81,45 +83,51 @@ class Facts:
     command: str
 
 
-def gather(evidence: RunContents) -> Facts:
-    """Collect the content of a report from a run folder."""
+def gather(evidence: RunContents, language: str = "en") -> Facts:
+    """Collect the content of a report, in a language, from a run folder."""
     stages = evidence.results.get("stages", {})
+    t = Translator(language)
     return Facts(
+        language=language,
         name=evidence.manifest.get("name", evidence.path.name),
-        promise=promise(stages),
-        tables=tables([evidence]),
-        claims=[claim_line(row) for row in claims.table([evidence])],
-        findings=together(diagnose(evidence.metrics, evidence.recipe)),
+        promise=promise(stages, t),
+        tables=tables([evidence], t),
+        claims=[claim_line(row, t) for row in claims.table([evidence])],
+        findings=together(diagnose(evidence.metrics, evidence.recipe, language)),
         prompts=prompts(stages),
-        costs=costs(evidence),
+        costs=costs(evidence, t),
         comparisons=comparisons(evidence.samples),
         groups=[record for record in evidence.samples if record.get("kind") == "group"],
-        environment=environment(evidence),
+        environment=environment(evidence, t),
         command=command(evidence),
     )
 
 
-def promise(stages: dict[str, Any]) -> str:
+ENGLISH = Translator("en")
+
+
+def promise(stages: dict[str, Any], t: Translator = ENGLISH) -> str:
     """Return `pass@1 14 % → 88 %, completions 3.1x as long, 6.0x as many reflection words.`"""
     pair = _first_and_last(stages)
     if pair is None:
-        names = ", ".join(stages) or "nothing yet"
-        return f"Measured so far: {names}."
+        names = ", ".join(stages) or t("nothing yet")
+        return t("Measured so far: {names}.", names=names)
     before, after = pair
     parts = [f"pass@1 {_percent(before['pass_at_1'])} → {_percent(after['pass_at_1'])}"]
     if before.get("mean_tokens"):
-        parts.append(f"completions {after['mean_tokens'] / before['mean_tokens']:.1f}x as long")
+        times = after["mean_tokens"] / before["mean_tokens"]
+        parts.append(t("completions {times:.1f}x as long", times=times))
     if before.get("mean_reflections"):
         times = after["mean_reflections"] / before["mean_reflections"]
-        parts.append(f"{times:.1f}x as many reflection words")
-    return ", ".join(parts) + "."
+        parts.append(t("{times:.1f}x as many reflection words", times=times))
+    return t("{parts}.", parts=", ".join(parts))
 
 
-def claim_line(row: dict[str, Any]) -> ClaimLine:
+def claim_line(row: dict[str, Any], t: Translator = ENGLISH) -> ClaimLine:
     """Format a row of the claims table for display."""
-    number = f"{row['value']:.1f} ± {row['stderr']:.1f} {row['unit']}"
-    paper = f"{row['paper']} (section {row['section']})"
-    return ClaimLine(MARKS[row["holds"]], row["claim"], number, paper, row["rule"])
+    number = f"{row['value']:.1f} ± {row['stderr']:.1f} {t(row['unit'])}"
+    paper = t("{paper} (section {section})", paper=t(row["paper"]), section=row["section"])
+    return ClaimLine(MARKS[row["holds"]], t(row["claim"]), number, paper, t(row["rule"]))
 
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
@@ -127,7 +135,7 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         is_alone = finding.level == "warning"
-        key = (finding.level, finding.title, finding.stage if is_alone else "")
+        key = (finding.level, finding.kind, finding.stage if is_alone else "")
         groups.setdefault(key, []).append(finding)
     return [
         replace(
@@ -148,20 +156,22 @@ def prompts(stages: dict[str, Any]) -> list[tuple[str, str]]:
     return [(", ".join(those), prompt) for prompt, those in names.items()]
 
 
-def costs(evidence: RunContents) -> list[tuple[str, str]]:
+def costs(evidence: RunContents, t: Translator = ENGLISH) -> list[tuple[str, str]]:
     """Return tokens, machine time and money."""
     n_trained = _total(evidence, "n_trained_tokens")
     n_sampled = _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
-    bill = priced(evidence.recipe, evidence.manifest, seconds)
+    bill = priced(evidence.recipe, evidence.manifest, seconds, t)
+    amount = "{hours:.2f} ({n} GPUs)" if bill.unit == "GPU" else "{hours:.2f} ({n} cores)"
     rows = [
-        ("tokens trained on", f"{n_trained:,.0f}"),
-        ("tokens sampled in RL", f"{n_sampled:,.0f}"),
-        *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
-        ("wall clock", duration(seconds)),
-        (f"{bill.unit}-hours", f"{bill.hours:.2f} ({bill.n_units} {bill.unit}s)"),
-        ("money", bill.money),
-    ]
+        (t("tokens trained on"), f"{n_trained:,.0f}"),
+        (t("tokens sampled in RL"), f"{n_sampled:,.0f}"),
+        *((t("time of {stage}", stage=stage), duration(spent))
+          for stage, spent in evidence.clock.items()),
+        (t("wall clock"), duration(seconds)),
+        (t(f"{bill.unit}-hours"), t(amount, hours=bill.hours, n=bill.n_units)),
+        (t("money"), bill.money),
+    ]  # fmt: skip
     peaks = {
         key: max(row[key] or 0.0 for row in evidence.metrics if key in row)
         for key in sorted({k for row in evidence.metrics for k in row if k.startswith("memory/")})
@@ -169,13 +179,23 @@ def costs(evidence: RunContents) -> list[tuple[str, str]]:
     return rows + [(key.removeprefix("memory/"), f"{value:,.0f}") for key, value in peaks.items()]
 
 
-def priced(recipe: Mapping[str, Any], manifest: Mapping[str, Any], seconds: float) -> MachineCost:
+def priced(
+    recipe: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    seconds: float,
+    t: Translator = ENGLISH,
+) -> MachineCost:
     """Return the hours of GPUs or cores that a run has taken, and their price by its `[cost]`."""
     prices = recipe.get("cost", {})
     gpus, cores = _machines(recipe, manifest)
     unit, n_units, key = ("GPU", gpus, "gpu_hour") if gpus else ("core", cores, "core_hour")
     hours, price = n_units * seconds / HOUR_S, prices.get(key, 0.0)
-    money = f"{hours * price:.4f} {prices.get('currency', '')} at {price:g} a {unit}-hour"
+    money = t(
+        f"{{money}} {{currency}} at {{price:g}} a {unit}-hour",
+        money=f"{hours * price:.4f}",
+        currency=prices.get("currency", ""),
+        price=price,
+    )
     return MachineCost(unit, n_units, hours, money)
 
 
@@ -212,20 +232,22 @@ def shown_completion(record: dict[str, Any], stage: str = "") -> ShownCompletion
     )
 
 
-def environment(evidence: RunContents) -> list[tuple[str, str]]:
+def environment(evidence: RunContents, t: Translator = ENGLISH) -> list[tuple[str, str]]:
     """Describe hardware and software of the run; of several sessions, the last."""
     manifest = evidence.manifest
     last = manifest["sessions"][-1] if manifest["sessions"] else {}
     keys = ("r1kit", "git_commit", "torch", "transformers", "python", "platform", "cpu_count")
     rows = [(key.replace("_", " "), str(last.get(key))) for key in keys]
-    rows.append(("gpus", ", ".join(last.get("gpus") or []) or "none"))
+    rows.append(("gpus", ", ".join(last.get("gpus") or []) or t("none")))
     rows.append(("seed", str(manifest.get("seed"))))
     rows.append(("recipe hash", str(manifest["recipe_hash"])))
     rows.append(("started", str(manifest.get("started"))))
     rows.append(("sessions", str(len(manifest["sessions"]))))
+    rows = [(t(name), value) for name, value in rows]
     for entry in manifest["lineage"]:
-        weights = f"weights from {entry.get('weights_from') or 'nothing'}"
-        rows.append((entry["stage"], f"{weights}, data from {entry.get('data_from') or 'nothing'}"))
+        weights, data = (t(entry.get(key) or "nothing") for key in ("weights_from", "data_from"))
+        sources = t("weights from {weights}, data from {data}", weights=weights, data=data)
+        rows.append((entry["stage"], sources))
     return rows
 
 

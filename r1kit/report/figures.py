@@ -19,6 +19,7 @@ from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, Reading, measured, truth_and_reward
 from r1kit.report.plots import COLORS, DrawPicture, smooth, style
 from r1kit.report.tables import main_path, taught
+from r1kit.report.translate import Translator
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import STAGES
 
@@ -59,9 +60,10 @@ class Picture:
     paint: DrawPicture
 
 
-def pictures(runs: Sequence[RunContents]) -> list[Picture]:
-    """Return the figures that the runs have data for."""
-    candidates = [_recipe(runs), _hacking(runs), _students(runs)]
+def pictures(runs: Sequence[RunContents], language: str = "en") -> list[Picture]:
+    """Return the figures that the runs have data for, with their texts in a language."""
+    t = Translator(language)
+    candidates = [_recipe(runs, t), _hacking(runs, t), _students(runs, t)]
     return [picture for picture in candidates if picture is not None]
 
 
@@ -93,27 +95,28 @@ def metric_by_step(
     ]  # fmt: skip
 
 
-def _recipe(runs: Sequence[RunContents]) -> Picture | None:
+def _recipe(runs: Sequence[RunContents], t: Translator) -> Picture | None:
     names = [name for name in main_path(runs) if name in STAGES]
     if len(names) < 3:
         return None
     measures = [item for item in MEASURES if stage_scores(runs, names, item[1])]
     parents = {STAGES[name].weights_from for name in names}
     paths = [_path_to(name) for name in names if name not in parents]
-    ticks = [fill(STAGES[name].title, TICK_WIDTH) for name in names]
+    titles = {name: t.stage_title(name) for name in names}
+    ticks = [fill(title, TICK_WIDTH if title.isascii() else 4) for title in titles.values()]
 
     def paint(figure: Figure, ink: str) -> None:
         axes = _squares(figure, len(measures))
         for ax, (title, key, factor, limits) in zip(axes, measures, strict=True):
             points = stage_scores(runs, names, key)
             for path, color in zip(paths, COLORS, strict=False):
-                label = ", ".join(STAGES[name].title for name in path[1:])
+                label = ", ".join(t.stage_title(name) for name in path[1:])
                 _along(ax, [name for name in path if name in points], names, points, factor, color,
                        label)  # fmt: skip
             _bars(ax, ["base"], names, points, factor, ink, "")
             ax.set_xlim(-0.5, len(names) - 0.5)
             ax.set_ylim(*limits)
-            _finish(ax, title, "", ink)
+            _finish(ax, t(title), "", ink)
             ax.set_xticks(range(len(names)), ticks, fontsize=8.5)
         _legend(figure, axes[0], ink)
 
@@ -121,7 +124,7 @@ def _recipe(runs: Sequence[RunContents]) -> Picture | None:
         "Every stage on held-out problems. Lines follow the weights: all three paths begin with "
         "the base, and only data goes from one path to the next."
     )
-    return Picture("recipe", "The whole recipe", caption, SQUARES, paint)
+    return Picture("recipe", t("The whole recipe"), t(caption), SQUARES, paint)
 
 
 def _path_to(stage: str) -> list[str]:
@@ -130,7 +133,7 @@ def _path_to(stage: str) -> list[str]:
     return [*([] if parent is None else _path_to(parent)), stage]
 
 
-def _hacking(runs: Sequence[RunContents]) -> Picture | None:
+def _hacking(runs: Sequence[RunContents], t: Translator) -> Picture | None:
     lines = (
         ("ablation/judged", "rewards/preference/mean", "optimises a learned reward", COLORS[1]),
         ("ablation/ruled", "rewards/accuracy/mean", "optimises the rule itself", COLORS[0]),
@@ -143,23 +146,23 @@ def _hacking(runs: Sequence[RunContents]) -> Picture | None:
         for stage, key, label, color in lines:
             points = [truth_and_reward(run, stage, key) for run in runs]
             band(axes[0], [{step: reward for step, _, reward in run} for run in points], color,
-                  label)  # fmt: skip
+                  t(label))  # fmt: skip
             band(axes[1], [{step: truth for step, truth, _ in run} for run in points], color)
         for ax, title in zip(
             axes, ("The reward", "Truth: answers that follow the rules"), strict=True
         ):
             ax.set_ylim(0, 1)
-            _finish(ax, title, "step", ink)
+            _finish(ax, t(title), t("step"), ink)
         _legend(figure, axes[0], ink)
 
     caption = (
         "RL on general prompts from the same weights, once for the reward models' score and once "
         "for the rules that decide what is right; bands reach from the lowest to the highest seed."
     )
-    return Picture("hacking", "Optimising a learned reward", caption, (8.4, 3.3), paint)
+    return Picture("hacking", t("Optimising a learned reward"), t(caption), (8.4, 3.3), paint)
 
 
-def _students(runs: Sequence[RunContents]) -> Picture | None:
+def _students(runs: Sequence[RunContents], t: Translator) -> Picture | None:
     names = taught(runs)
     if len(names) < 2:
         return None
@@ -176,21 +179,21 @@ def _students(runs: Sequence[RunContents]) -> Picture | None:
                 [sizes[index] for index in indices],
                 [100 * points[names[index] + suffix].value for index in indices],
                 [100 * points[names[index] + suffix].stderr for index in indices],
-                color=color, label=label, marker="o", markersize=4.5, capsize=2.5,
+                color=color, label=t(label), marker="o", markersize=4.5, capsize=2.5,
             )  # fmt: skip
         teacher = stage_scores(runs, ["reasoning"], "reasoning.pass_at_1")
         if teacher:
             ax.axhline(100 * teacher["reasoning"].value, color=ink, alpha=0.5, linestyle=":",
-                       label="the teacher")  # fmt: skip
+                       label=t("the teacher"))  # fmt: skip
         ax.set_xscale("log")
         ax.set_xticks(sizes, [f"{size / 1000:.0f}k" for size in sizes])
         ax.minorticks_off()
         ax.set_ylim(0, 100)
-        _finish(ax, "Right answers (%)", "parameters of the student", ink)
+        _finish(ax, t("Right answers (%)"), t("parameters of the student"), ink)
         _legend(figure, ax, ink, n_columns=2)
 
     caption = "Students of six sizes, taught by the teacher's kept samples alone."
-    return Picture("students", "Students", caption, (5.2, 3.8), paint)
+    return Picture("students", t("Students"), t(caption), (5.2, 3.8), paint)
 
 
 Points = dict[str, Reading]

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from r1kit.renderers.thinking import parse
 from r1kit.report.facts import Facts, ShownCompletion, shown_completion
 from r1kit.report.markdown import CLAIMS_NOTE
+from r1kit.report.translate import Translator
 
 MAX_ROLLOUTS = 8
 """maximum number of completions shown per group, chosen from right and wrong ones in turn;
@@ -31,11 +32,12 @@ def render(facts: Facts, pictures: SvgFigure, curves: SvgFigure) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"parts": _parts, "number": "{:.3g}".format}
+    t = Translator(facts.language)
+    environment.globals |= {"parts": _parts, "number": "{:.3g}".format, "t": t}
     return environment.from_string(PAGE).render(
         facts=facts,
         css=Markup(CSS),
-        claims_note=CLAIMS_NOTE,
+        claims_note=t(CLAIMS_NOTE),
         pictures=[(title, caption, Markup(svg)) for title, caption, svg in pictures],
         curves=[(title, caption, Markup(svg)) for title, caption, svg in curves],
         groups=[_group(record) for record in facts.groups],
@@ -123,17 +125,17 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
 
 PAGE = """\
 {% macro mark(correct) %}
-{% if correct is none %}<span>? undecided</span>
-{% elif correct %}<span class="yes">✓ right</span>
-{% else %}<span class="no">✗ wrong</span>{% endif %}
+{% if correct is none %}<span>{{ t("? undecided") }}</span>
+{% elif correct %}<span class="yes">{{ t("✓ right") }}</span>
+{% else %}<span class="no">{{ t("✗ wrong") }}</span>{% endif %}
 {% endmacro %}
 {% macro completion(item) %}
 {% set text = parts(item) %}
 <p class="tag">{% if item.stage %}<b>{{ item.stage }}</b> · {% endif %}{{ mark(item.correct) }}
-· {{ item.n_tokens }} tokens{% if item.finish == "length" %}, cut off{% endif %}
+· {{ t("{n} tokens, cut off" if item.finish == "length" else "{n} tokens", n=item.n_tokens) }}
 {% for part, value in item.reward.items() %} · {{ part }} {{ number(value) }}{% endfor %}</p>
 {% if text.thinking %}<p class="thinking">{{ text.thinking }}</p>{% endif %}
-{% if text.answer is none %}<p class="answer soft">(never stopped thinking)</p>
+{% if text.answer is none %}<p class="answer soft">{{ t("(never stopped thinking)") }}</p>
 {% else %}<p class="answer">{{ text.answer }}</p>{% endif %}
 {% endmacro %}
 {% macro scroll(name) %}{# content that may be wider than the page; the keyboard can scroll it #}
@@ -145,7 +147,7 @@ PAGE = """\
 {% endfor %}</table>{% endcall %}
 {% endmacro %}
 <!doctype html>
-<html lang="en">
+<html lang="{{ facts.language }}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -175,8 +177,8 @@ PAGE = """\
 {% endfor %}
 
 {% if facts.claims %}
-<h2>What the paper claims, and this run</h2>
-{% call scroll("Claims") %}<table>
+<h2>{{ t("What the paper claims, and this run") }}</h2>
+{% call scroll(t("Claims")) %}<table>
 {% for line in facts.claims %}
 <tr><td class="mark {{ {"✓": "yes", "✗": "no"}.get(line.mark, "soft") }}">{{ line.mark }}</td>
 <td>{{ line.claim }}<br><span class="soft">{{ line.paper }}</span></td>
@@ -193,7 +195,7 @@ PAGE = """\
 {% endfor %}
 
 {% if curves %}
-<h2>Curves</h2>
+<h2>{{ t("Curves") }}</h2>
 <div class="grid">
 {% for title, caption, svg in curves %}
 <figure class="card"><h3>{{ title }}</h3>{{ svg }}<figcaption>{{ caption }}</figcaption></figure>
@@ -202,7 +204,7 @@ PAGE = """\
 {% endif %}
 
 {% if facts.findings %}
-<h2>Diagnosis</h2>
+<h2>{{ t("Diagnosis") }}</h2>
 {% for finding in facts.findings %}
 <div class="finding {{ finding.level }}">
 <p><b>{{ finding.title }}</b> <span class="soft">{{ finding.stage }}</span></p>
@@ -213,7 +215,7 @@ PAGE = """\
 {% endif %}
 
 {% if facts.prompts %}
-<h2>What the model reads</h2>
+<h2>{{ t("What the model reads") }}</h2>
 {% for names, prompt in facts.prompts %}
 <p class="tag"><b>{{ names }}</b></p>
 <pre>{{ prompt }}</pre>
@@ -221,10 +223,10 @@ PAGE = """\
 {% endif %}
 
 {% if facts.comparisons %}
-<h2>The same question, stage by stage</h2>
+<h2>{{ t("The same question, stage by stage") }}</h2>
 {% for comparison in facts.comparisons %}
 <section class="pair"><h3>{{ comparison.question }}
-<span class="soft">expected: {{ comparison.gold }}</span></h3>
+<span class="soft">{{ t("expected: {gold}", gold=comparison.gold) }}</span></h3>
 <div class="grid">
 {% for item in comparison.completions %}<div class="card">{{ completion(item) }}</div>{% endfor %}
 </div></section>
@@ -232,24 +234,27 @@ PAGE = """\
 {% endif %}
 
 {% if groups %}
-<h2>Samples, step by step</h2>
+<h2>{{ t("Samples, step by step") }}</h2>
 {% for group in groups %}
-<details{{ " open" if loop.last }}><summary>{{ group.stage }} step {{ group.step }}
-<span>· {{ group.n_right }} of {{ group.n }} right · {{ group.problem.question }}</span></summary>
-<p class="tag">{{ group.problem.id }} · expected: {{ group.problem.gold }}
+<details{{ " open" if loop.last }}><summary>
+{{ t("{stage} step {step}", stage=group.stage, step=group.step) }}
+<span>· {{ t("{n_right} of {n} right", n_right=group.n_right, n=group.n) }}
+· {{ group.problem.question }}</span></summary>
+<p class="tag">{{ group.problem.id }} · {{ t("expected: {gold}", gold=group.problem.gold) }}
 {% set shown = group.completions | length %}
-{% if shown < group.n %} · {{ shown }} of {{ group.n }} completions{% endif %}</p>
+{% if shown < group.n %}
+ · {{ t("{shown} of {n} completions", shown=shown, n=group.n) }}{% endif %}</p>
 <div class="grid">
 {% for item in group.completions %}<div class="card">{{ completion(item) }}</div>{% endfor %}
 </div></details>
 {% endfor %}
 {% endif %}
 
-<h2>What it cost</h2>
-{{ pairs("Costs", facts.costs) }}
-<h2>Where it comes from</h2>
-{{ pairs("Environment", facts.environment) }}
-<h2>Make it again</h2>
+<h2>{{ t("What it cost") }}</h2>
+{{ pairs(t("Costs"), facts.costs) }}
+<h2>{{ t("Where it comes from") }}</h2>
+{{ pairs(t("Environment"), facts.environment) }}
+<h2>{{ t("Make it again") }}</h2>
 <pre>{{ facts.command }}</pre>
 </main>
 </body>

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from r1kit.diagnose.settings import settings_of
 from r1kit.files.atomic import replace_file
+from r1kit.report.translate import Translator
 from r1kit.runs.run_reader import RunContents
 
 INK = "#010203"
@@ -54,12 +55,17 @@ class Panel:
     """the metric without which there is nothing to draw"""
     draw: DrawPanel
     has_legend: bool = False
+    language: str = "en"
 
 
-def panels(evidence: RunContents) -> list[tuple[Panel, MetricsRows]]:
+def panels(evidence: RunContents, language: str = "en") -> list[tuple[Panel, MetricsRows]]:
     """Return the panels this run has data for, in the order of PANELS, each with its rows."""
     pairs = []
-    for panel in PANELS:
+    t = Translator(language)
+    for english in PANELS:
+        panel = replace(
+            english, title=t(english.title), caption=t(english.caption), language=language
+        )
         for stage in dict.fromkeys(row["stage"] for row in evidence.metrics):
             rows = [row for row in evidence.metrics if row["stage"] == stage]
             is_rl = any("reward" in row for row in rows)
@@ -101,9 +107,9 @@ def as_svg(size: tuple[float, float], draw: DrawPicture, salt: str) -> str:
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
-def save(evidence: RunContents, path: Path) -> bool:
+def save(evidence: RunContents, path: Path, language: str = "en") -> bool:
     """Save all panels in one picture on white, `path`.png and `path`.svg; False if none."""
-    pairs = panels(evidence)
+    pairs = panels(evidence, language)
     if not pairs:
         return False
 
@@ -175,11 +181,15 @@ def _grid(figure: Figure, panels: Sequence[Panel], n_columns: int) -> list[Axes]
 
 def _draw_panel(ax: Axes, panel: Panel, rows: MetricsRows, ink: str) -> None:
     panel.draw(ax, rows)
-    ax.set_xlabel(f"step of {ascii_only(rows[0]['stage'])}", color=ink, fontsize=9)
+    t = Translator(panel.language)
+    label = t("step of {stage}", stage=ascii_only(rows[0]["stage"]))
+    ax.set_xlabel(label, color=ink, fontsize=9)
     style(ax, ink)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if panel.has_legend:
+        handles, labels = ax.get_legend_handles_labels()
         ax.legend(
+            handles, [t(name) if name == "all" else name for name in labels],
             frameon=False, fontsize=8, labelcolor=ink, loc="upper left", bbox_to_anchor=(1.0, 1.03),
             handlelength=1.2, handletextpad=0.5,
         )  # fmt: skip

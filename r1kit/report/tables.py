@@ -15,12 +15,17 @@ from typing import Any
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
 from r1kit.console.formatting import percent, value_text
+from r1kit.report.translate import Translator
 from r1kit.runs.kept_checkpoints import EVAL_SCORE
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.schemas import ForecastStage
 from r1kit.runs.stage_specs import is_main
 
-ERROR_NOTE = "± is one standard error"
+ENGLISH_TABLES = Translator("en")
+MAIN_NOTE = (
+    "On held-out problems, {n} completions per problem at temperature {temperature}; {over}± is "
+    "one standard error, problems as clusters."
+)
 FORECAST_NOTE = (
     "At most: planned for completions of full length. Expected: for completions as long as the "
     "base's. Measured is the median step, and the most memory that a process has held up to then."
@@ -58,13 +63,17 @@ Column = tuple[str, Callable[[Sequence[RunContents], str], str]]
 """heading, and a function (runs, stage) → cell"""
 
 
-def tables(runs: Sequence[RunContents]) -> list[Table]:
-    """Return the tables that the runs have data for."""
+def tables(runs: Sequence[RunContents], t: Translator = ENGLISH_TABLES) -> list[Table]:
+    """Return the tables that the runs have data for, in a language."""
     candidates = (
-        stages(runs), families(runs), public_sets(runs), evaluated_steps(runs), students(runs),
-        aside(runs), reward_models(runs), speeds(runs), forecasts(runs),
+        stages(runs, t), families(runs), public_sets(runs), evaluated_steps(runs, t),
+        students(runs), aside(runs), reward_models(runs), speeds(runs), forecasts(runs),
     )  # fmt: skip
-    return [table for table in candidates if table.rows]
+    return [
+        Table(t(table.title), tuple(map(t, table.head)), table.rows, t(table.note))
+        for table in candidates
+        if table.rows
+    ]
 
 
 def main_path(runs: Sequence[RunContents]) -> list[str]:
@@ -78,8 +87,8 @@ def taught(runs: Sequence[RunContents]) -> list[str]:
     return sorted(names, key=lambda name: int(_stage(runs[0], name)["n_parameters"]))
 
 
-def stages(runs: Sequence[RunContents]) -> Table:
-    return _table("Stages", "stage", main_path(runs), MAIN, runs, _note(runs))
+def stages(runs: Sequence[RunContents], t: Translator) -> Table:
+    return _table("Stages", "stage", main_path(runs), MAIN, runs, _note(runs, t))
 
 
 def families(runs: Sequence[RunContents]) -> Table:
@@ -105,7 +114,7 @@ def public_sets(runs: Sequence[RunContents]) -> Table:
     return _table("Public benchmarks", "stage", names if columns else [], columns, runs, note)
 
 
-def evaluated_steps(runs: Sequence[RunContents]) -> Table:
+def evaluated_steps(runs: Sequence[RunContents], t: Translator) -> Table:
     """Show the evaluations during training (`eval_steps`), those of every run."""
     rows: list[tuple[str, ...]] = []
     for run in runs:
@@ -114,8 +123,9 @@ def evaluated_steps(runs: Sequence[RunContents]) -> Table:
         for row in evaluated:
             stage = [other for other in evaluated if other["stage"] == row["stage"]]
             best = max(stage, key=lambda other: other[EVAL_SCORE])  # the earliest of equals
-            remark = " (best)" if row is best else ""
-            rows.append((f"{prefix}{row['stage']}, step {row['step']}{remark}", _eval_cell(row)))
+            text = "{stage}, step {step} (best)" if row is best else "{stage}, step {step}"
+            where = t(text, stage=row["stage"], step=row["step"])
+            rows.append((f"{prefix}{where}", _eval_cell(row)))
     note = "The policy in training, by `eval_steps`; the best checkpoint is kept."
     return Table("Evaluations during training", ("stage and step", "pass@1"), rows, note)
 
@@ -238,14 +248,13 @@ def _names(runs: Sequence[RunContents]) -> list[str]:
     return [name for name in per_run[0] if all(name in stages for stages in per_run)]
 
 
-def _note(runs: Sequence[RunContents]) -> str:
+def _note(runs: Sequence[RunContents], t: Translator) -> str:
     """Return a note on how the stages were measured."""
     config = runs[0].recipe.get("eval", {})
     n_completions, temperature = config.get("n_completions", 1), config.get("temperature")
-    completions = f"{n_completions} completion{'s' * (n_completions > 1)}"
-    method = f"{completions} per problem at temperature {temperature}"
-    over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
-    return f"On held-out problems, {method}; {over}{ERROR_NOTE}, problems as clusters."
+    text = MAIN_NOTE if n_completions > 1 else MAIN_NOTE.replace("completions", "completion")
+    over = t("mean of {n} seeds, ", n=len(runs)) if len(runs) > 1 else ""
+    return t(text, n=n_completions, temperature=temperature, over=over)
 
 
 def _stage(run: RunContents, name: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +62,17 @@ def find_font(language: str) -> str | None:
         if found := next((name for name in FONTS[language] if name in there), None):
             return found
     return None
+
+
+@contextmanager
+def lettering(language: str) -> Iterator[str]:
+    """Draw with a font that has the letters of a language; yield "en" if there is none."""
+    font = find_font(language)
+    if font is None or language == "en":
+        yield "en"
+        return
+    with matplotlib.rc_context({"font.family": [font, *FONTS["en"]], "axes.unicode_minus": False}):
+        yield language
 
 
 def no_font(language: str) -> str:

@@ -7,7 +7,7 @@ depend on its last sound.
 
 from __future__ import annotations
 
-Texts = dict[str, str]
+from r1kit.diagnose.finding_texts import Texts
 
 TEXTS: dict[str, Texts] = {
     "en": {

@@ -20,11 +20,12 @@ from r1kit.claims.decide import N_ERRORS
 from r1kit.claims.paper import REFLECTION_TIMES
 from r1kit.claims.reading import truth_and_reward
 from r1kit.diagnose.finding import RECENT
+from r1kit.diagnose.finding_texts import Texts
 from r1kit.evals.published import published
 from r1kit.report.figures import SMOOTHED, band, metric_by_step, stage_scores
 from r1kit.report.plots import COLORS, panels
 from r1kit.report.tables import main_path, taught
-from r1kit.report.talk_texts import TEXTS, Texts
+from r1kit.report.talk_texts import TEXTS
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import STAGES
 

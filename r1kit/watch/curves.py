@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 Values = Sequence[float | None]
 
@@ -57,6 +57,8 @@ def band(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> dic
 
     A step counts if every run that has not ended before it has a value there.
     """
+    if all(steps == curves[0][0] and None not in y for steps, y in curves):
+        return _whole_band(curves, view)
     rows = _band_rows(curves, view)
     size = max(1, math.ceil(len(rows) / view.n_buckets))
     buckets = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -69,14 +71,30 @@ def band(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> dic
     }
 
 
+def _whole_band(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> dict[str, Any]:
+    """Return the band of runs that all have a value at every step, the usual case, in a tenth."""
+    steps, n = curves[0][0], len(curves)
+    every_y = [cast("Sequence[float]", _maybe_smoothed(y, view)) for _, y in curves]
+    first = 0 if view.first is None else bisect_left(steps, view.first)
+    last = len(steps) if view.last is None else bisect_right(steps, view.last)
+    size = max(1, math.ceil((last - first) / view.n_buckets))
+    ranges = [(start, min(last, start + size)) for start in range(first, last, size)]
+    cuts = [[y[start:end] for y in every_y] for start, end in ranges]
+    return {
+        "x": [steps[start + (end - start) // 2] for start, end in ranges],
+        "y": [_short(sum(map(sum, cut)) / (n * len(cut[0]))) for cut in cuts],
+        "low": [_short(min(map(min, cut))) for cut in cuts],
+        "high": [_short(max(map(max, cut))) for cut in cuts],
+        "n": n if ranges else 0,
+    }
+
+
 _BandRow = tuple[int, float, float, float, int]
 
 
 def _band_rows(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> list[_BandRow]:
     """Return (step, mean, lowest, highest, number of runs) of each step that counts."""
     every_y = [_maybe_smoothed(y, view) for _, y in curves]
-    if all(list(steps) == list(curves[0][0]) for steps, _ in curves):  # the usual case, in a third
-        return _rows_of_equal_steps(curves[0][0], every_y, view)
     smooth = [
         dict(zip(steps, y, strict=True)) for (steps, _), y in zip(curves, every_y, strict=True)
     ]
@@ -89,20 +107,6 @@ def _band_rows(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) 
         if numbers and len(numbers) >= len(ends) - bisect_left(ends, step):
             mean = sum(numbers) / len(numbers)
             rows.append((step, mean, min(numbers), max(numbers), len(numbers)))
-    return rows
-
-
-def _rows_of_equal_steps(
-    steps: Sequence[int], every_y: Sequence[Values], view: CurveView
-) -> list[_BandRow]:
-    first = 0 if view.first is None else bisect_left(steps, view.first)
-    last = len(steps) if view.last is None else bisect_right(steps, view.last)
-    n = len(every_y)
-    rows: list[_BandRow] = []
-    for step, *values in zip(steps[first:last], *(y[first:last] for y in every_y), strict=True):
-        numbers = [value for value in values if value is not None]
-        if len(numbers) == n:
-            rows.append((step, sum(numbers) / n, min(numbers), max(numbers), n))
     return rows
 
 

@@ -17,6 +17,7 @@ from r1kit.diagnose.settings import settings_of
 from r1kit.errors import R1Error
 from r1kit.files.untrusted import to_json
 from r1kit.report.facts import priced
+from r1kit.report.translate import Translator
 from r1kit.runs.schemas import ProgressRecord
 from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
 from r1kit.stages.plan import plan
@@ -44,8 +45,8 @@ def summary(run: WatchedRun) -> dict[str, Any]:
     }
 
 
-def details(run: WatchedRun) -> dict[str, Any]:
-    """Return everything about a run but its curves and texts."""
+def details(run: WatchedRun, language: str = "en") -> dict[str, Any]:
+    """Return everything about a run but its curves and texts; findings are in the language."""
     stages = [_stage(run, name) for name in stage_names(run)]
     sessions = run.manifest.get("sessions") or [{}]
     last = sessions[-1]
@@ -55,12 +56,12 @@ def details(run: WatchedRun) -> dict[str, Any]:
         "now": _now(run),
         "stages": stages,
         "findings": [
-            {**asdict(finding), "curves": _curves(run, finding.stage, finding.title)}
-            for finding in run.findings()
+            {**asdict(finding), "curves": _curves(run, finding.stage, finding.kind)}
+            for finding in run.findings(language)
         ],
         "remarks": run.remarks,
         "load": _load(run),
-        "money": _money(run),
+        "money": _money(run, language),
         "machine": {
             "command": shlex.join(sessions[0].get("command") or []),
             "sessions": len(run.manifest.get("sessions") or []),
@@ -77,11 +78,12 @@ def _load(run: WatchedRun) -> dict[str, Any] | None:
     return run.load_meter.read(progress["pid"])
 
 
-def _money(run: WatchedRun) -> str | None:
+def _money(run: WatchedRun, language: str) -> str | None:
     """Return the price of the time spent so far; None if the recipe states none."""
     seconds = sum(run.clock.values())
     try:
-        return priced(run.recipe, run.manifest, seconds).money if seconds else None
+        bill = priced(run.recipe, run.manifest, seconds, Translator(language))
+        return bill.money if seconds else None
     except (TypeError, AttributeError, ValueError):
         return None  # a recipe of another version
 
@@ -193,6 +195,6 @@ def _now(run: WatchedRun) -> dict[str, Any] | None:
     }
 
 
-def _curves(run: WatchedRun, stage: str, title: str) -> list[str]:
+def _curves(run: WatchedRun, stage: str, kind: str) -> list[str]:
     names = run.columns[stage].names if stage in run.columns else []
-    return [name for name in CURVES_OF.get(title, ()) if name in names][:2]
+    return [name for name in CURVES_OF.get(kind, ()) if name in names][:2]

@@ -18,7 +18,6 @@ from r1kit.watch.growing_file import GrowingFile, is_step, parsed_line
 
 RIGHT, WRONG, UNDECIDED = "right", "wrong", "undecided"
 _VERDICTS = (UNDECIDED, WRONG, RIGHT)
-_CODES = {None: 0, False: 1, True: 2}
 END = -1
 """step of completions that were sampled when the stage was finished"""
 MAX_QUESTION = 300
@@ -127,21 +126,48 @@ class RolloutIndex:
         self._steps.append(step if is_step(step) else END)
         self._problems.append(self._problem_number(problem))
         self._firsts.append(len(self))
-        for rollout in rollouts:
-            correct, n_tokens = rollout.get("correct"), rollout.get("n_tokens")
-            self._groups.append(group)
-            self._verdicts.append(_CODES[correct] if isinstance(correct, bool) else 0)
-            self._tokens.append(n_tokens if is_step(n_tokens) else 0)
-            self._scores.append(score(rollout))
-            self._add_parts(rollout.get("reward"))
+        self._groups.extend([group] * len(rollouts))
+        correct = [rollout.get("correct") for rollout in rollouts]
+        self._verdicts.extend([2 if one is True else one is False for one in correct])
+        n_tokens = [rollout.get("n_tokens") for rollout in rollouts]
+        self._tokens.extend([n if is_step(n) else 0 for n in n_tokens])
+        self._scores.extend([score(rollout) for rollout in rollouts])
+        rewards = [rollout.get("reward") for rollout in rollouts]
+        if not self._add_alike(rewards):
+            for number, reward in enumerate(rewards, self._firsts[group]):
+                self._add_parts(number, reward)
 
-    def _add_parts(self, reward: Any) -> None:
-        """Add the parts of the last rollout's reward, a column per name; NaN where it has none."""
+    def _add_alike(self, rewards: list[Any]) -> bool:
+        """Add the rewards of a group at once if all have the same parts, as numbers; else False."""
+        first, *others = rewards or [None]
+        if type(first) is not dict or len(self._parts.keys() | first.keys()) > MAX_PARTS:
+            return False
+        keys = first.keys()
+        n_keys = len(keys)
+        try:
+            # Fewer keys would miss one here, and more are counted.
+            columns = [array("d", [reward[name] for reward in rewards]) for name in keys]
+        except (TypeError, KeyError, OverflowError):
+            return False
+        if any(len(reward) != n_keys for reward in others):
+            return False
+        if not all(math.isfinite(sum(map(abs, column))) for column in columns):
+            return False
+        before = len(self) - len(rewards)
+        for name, values in zip(keys, columns, strict=True):
+            column = self._parts.setdefault(name, array("d"))
+            if len(column) < before:
+                column.extend([math.nan] * (before - len(column)))
+            column.extend(values)
+        return True
+
+    def _add_parts(self, number: int, reward: Any) -> None:
+        """Add the parts of a rollout's reward, a column per name; NaN where it has none."""
         for name, value in reward.items() if isinstance(reward, dict) else ():
             is_number = isinstance(value, (int, float)) and abs(value) < sys.float_info.max
             if is_number and (name in self._parts or len(self._parts) < MAX_PARTS):
                 column = self._parts.setdefault(name, array("d"))
-                column.extend([math.nan] * (len(self) - 1 - len(column)))
+                column.extend([math.nan] * (number - len(column)))
                 column.append(value)
 
     def _has_part(self, number: int, wanted: RolloutFilter) -> bool:
@@ -190,10 +216,12 @@ class RolloutIndex:
     def _fitting(self, wanted: RolloutFilter) -> Iterator[int]:
         verdict = _VERDICTS.index(wanted.verdict) if wanted.verdict in _VERDICTS else None
         most = wanted.max_tokens
+        is_free = verdict is None and wanted.min_tokens <= 0 and most is None and not wanted.part
         for group in self._fitting_groups(wanted):
-            first = self._firsts[group]
-            last = self._firsts[group + 1] if group + 1 < self.n_groups else len(self)
-            for number in range(first, last):
+            if is_free:
+                yield from self._numbers(group)
+                continue
+            for number in self._numbers(group):
                 n_tokens = self._tokens[number]
                 if (
                     (verdict is None or self._verdicts[number] == verdict)
@@ -202,6 +230,10 @@ class RolloutIndex:
                     and (wanted.part is None or self._has_part(number, wanted))
                 ):
                     yield number
+
+    def _numbers(self, group: int) -> range:
+        last = self._firsts[group + 1] if group + 1 < self.n_groups else len(self)
+        return range(self._firsts[group], last)
 
     def _fitting_groups(self, wanted: RolloutFilter) -> Iterator[int]:
         problems = {
@@ -276,6 +308,8 @@ class RolloutIndex:
 def score(rollout: dict[str, Any]) -> float:
     """Return the reward of a recorded rollout; of older records the sum of its parts."""
     total, parts = rollout.get("total"), rollout.get("reward")
+    if type(total) is float and math.isfinite(total):
+        return total
     parts = parts if isinstance(parts, dict) else {}
     values = [total] if isinstance(total, (int, float)) else parts.values()
     try:

@@ -25,6 +25,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from r1kit.diagnose.finding_texts import FINDING_TEXTS
 from r1kit.files.untrusted import to_bytes
 from r1kit.watch.curves import CurveView, band, curve
 from r1kit.watch.overview import details, summary
@@ -133,7 +134,9 @@ class WatchPages:
         version = ".".join([self._server, statuses, *(f"{r.name}:{r.version}" for r in opened)])
         if version == query.get("version"):
             return None
-        full = {run.name: details(run) for run in opened}
+        language = query.get("language", "en")
+        language = language if language in FINDING_TEXTS else "en"
+        full = {run.name: details(run, language) for run in opened}
         return {"version": version, "runs": short, "open": full, "server": self._server}
 
     def curves(self, query: Query) -> dict[str, Any]:

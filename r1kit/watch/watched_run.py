@@ -59,7 +59,7 @@ class WatchedRun:
         self._stamps: dict[str, tuple[int, int] | None] = {}
         self._read_at = self._diagnosed_at = -REREAD_AFTER_S
         self._diagnosis_s = 0.0
-        self._findings: dict[str, tuple[int, list[Finding]]] = {}
+        self._findings: dict[tuple[str, str], tuple[int, list[Finding]]] = {}
 
     @cached_property
     def rollouts(self) -> RolloutIndex:
@@ -133,30 +133,31 @@ class WatchedRun:
             )
         return remarks
 
-    def findings(self) -> list[Finding]:
+    def findings(self, language: str = "en") -> list[Finding]:
         """Return the diagnosis of every stage; a stage without new steps keeps its findings."""
         with self.lock:
             now = time.monotonic()
             pause_s = max(DIAGNOSED_EVERY_S, self._diagnosis_s / DIAGNOSIS_SHARE)
             is_due = now - self._diagnosed_at >= pause_s
             for stage, columns in self.columns.items():
-                known = self._findings.get(stage)
+                known = self._findings.get((stage, language))
                 if known is None or (is_due and known[0] != len(columns)):
                     self._diagnosed_at = now
                     started_s = time.thread_time()
-                    self._findings[stage] = len(columns), self._diagnosed(stage, columns)
+                    found = self._diagnosed(stage, columns, language)
+                    self._findings[stage, language] = len(columns), found
                     self._diagnosis_s = time.thread_time() - started_s
-            found = [
+            every = [
                 finding
                 for stage in self.columns
-                for finding in self._findings.get(stage, (0, list[Finding]()))[1]
+                for finding in self._findings.get((stage, language), (0, list[Finding]()))[1]
             ]
         order = ("warning", "note", "fine")
-        return sorted(found, key=lambda finding: order.index(finding.level))
+        return sorted(every, key=lambda finding: order.index(finding.level))
 
-    def _diagnosed(self, stage: str, columns: MetricColumns) -> list[Finding]:
+    def _diagnosed(self, stage: str, columns: MetricColumns, language: str) -> list[Finding]:
         try:
-            return diagnose(list(columns.rows(stage)), self.recipe)
+            return diagnose(list(columns.rows(stage)), self.recipe, language)
         except (KeyError, TypeError, ValueError, AttributeError):
             return []  # a recipe of another version
 

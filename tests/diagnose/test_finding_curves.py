@@ -4,18 +4,14 @@ import re
 from pathlib import Path
 
 from r1kit.diagnose.curves import CURVES_OF
-from r1kit.diagnose.rl import __file__ as rl_file
-from r1kit.diagnose.supervised import __file__ as supervised_file
+from r1kit.diagnose.finding_texts import FINDING_TEXTS
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_title_of_a_rule_has_its_curves_and_no_other_has() -> None:
-    source = "".join(Path(file).read_text(encoding="utf-8") for file in (rl_file, supervised_file))
-    titles = set(
-        re.findall(r'(?:"(?:warning|note)"|level|is_often else "note"),\s*"([A-Z][^"]+)"', source)
-    )
-    assert titles == set(CURVES_OF)
+def test_every_kind_of_finding_has_its_curves_and_its_texts() -> None:
+    kinds = {key.removesuffix(".title") for key in FINDING_TEXTS["en"] if key.endswith(".title")}
+    assert kinds - {"healthy"} == set(CURVES_OF)
 
 
 def test_every_curve_is_a_metric_that_runs_have() -> None:

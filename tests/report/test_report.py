@@ -61,8 +61,10 @@ def rollout(text: str, correct: bool | None) -> Json:
     return {"text": text, "correct": correct, "reward": reward, "n_tokens": 9, "finish": "stop"}
 
 
-def write_run(path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12) -> Path:
-    data = {
+def write_run(
+    path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12, **settings: Json
+) -> Path:
+    data = settings | {
         "name": "tiny",
         "tasks": [{"name": "equation"}],
         "compute": {"n_processes": 2, "device": "cpu"},
@@ -136,8 +138,11 @@ def test_claims_are_told_with_their_numbers(written: Path) -> None:
 
 
 def test_what_is_no_trouble_is_said_once() -> None:
-    fine = [Finding("fine", stage, "Healthy", f"of {stage}", "", "") for stage in ("base", "zero")]
-    bad = [Finding("warning", stage, "Late", "", "", "") for stage in ("base", "zero")]
+    fine = [
+        Finding("fine", stage, "healthy", "Healthy", f"of {stage}", "", "")
+        for stage in ("base", "zero")
+    ]
+    bad = [Finding("warning", stage, "late", "Late", "", "", "") for stage in ("base", "zero")]
     output = together([*bad, *fine])
     assert [(item.title, item.stage) for item in output] == [
         ("Late", "base"),

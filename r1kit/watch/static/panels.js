@@ -48,7 +48,7 @@ function sorted(findings) {
   const others = findings.filter((finding) => finding.level !== "fine");
   if (fine.length < 2) return [...others, ...fine];
   const stages = fine.map((finding) => finding.stage).join(", ");
-  return [...others, { ...fine[0], stage: "", title: "Healthy", observation: stages, cause: "", action: "", curves: [] }];
+  return [...others, { ...fine[0], stage: "", observation: stages, cause: "", action: "", curves: [] }];
 }
 
 export function showPlan(node, run) {

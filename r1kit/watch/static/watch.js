@@ -92,7 +92,7 @@ class App {
   }
 
   async load() {
-    const state = await ask("/api/runs", { open: this.opened.join(",") || (this.state.runs ?? ""), version: this.version });
+    const state = await ask("/api/runs", { open: this.opened.join(",") || (this.state.runs ?? ""), version: this.version, language });
     if (state === null) return;
     this.version = state.version;
     this.runs = state.runs;
@@ -126,7 +126,7 @@ class App {
     }
     if (this.opened.some((name) => !this.open[name])) { // just chosen
       this.version = "";
-      const state = await ask("/api/runs", { open: this.opened.join(",") });
+      const state = await ask("/api/runs", { open: this.opened.join(","), language });
       [this.runs, this.open, this.version] = [state.runs, state.open, state.version];
     }
     const run = this.open[this.main];
