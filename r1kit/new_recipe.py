@@ -265,7 +265,7 @@ def as_toml(made: Forecast, data: TaskConfig, train: Task, sample: BaseSample | 
 # R1-Zero on {_comment(recipe.model.path or "")} with the questions of \
 {_comment(data.path or data.name or "")}.
 # Takes: {span(seconds)}{bound} on {made.machine.name}, by `r1 plan`.
-# Needs: {made.machine.needs(made.largest.peak) / 1e9:.1f} GB of memory, \
+# Needs: {made.needed / 1e9:.1f} GB of memory, \
 {made.disk / 1e9:.1f} GB of disk.
 
 name = {toml_text(recipe.name)}

@@ -99,6 +99,8 @@ def run(
     console = Console()
     with sentences(console):
         world = torchrun.world()
+        if world is not None:
+            torchrun.end_with_torchrun()
         if world is not None and not world.is_first:
             signals.keep_silent()
         loaded = config.load(recipe, set_)

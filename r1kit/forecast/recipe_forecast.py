@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from r1kit.config import ModelConfig, OptimConfig, Recipe, RLConfig
+from r1kit.engines.vllm.flags import cpu_cache_bytes, gpu_share
 from r1kit.errors import R1Error
-from r1kit.forecast import hardware
+from r1kit.forecast import hardware, memory
 from r1kit.forecast.base_completions import BaseCompletions
 from r1kit.forecast.hardware import Hardware
 from r1kit.forecast.machine import Machine, stated_machine, this_machine
@@ -30,6 +31,8 @@ ASSUMED_QUESTION = "How many of them are there in the second box? " * 14
 """stands for questions that are not on this machine; about 250 tokens"""
 GPU_PROGRAM = 0.7e9
 """bytes that CUDA and its libraries take on a GPU"""
+VLLM_PROGRAMS = 2
+"""processes of a vLLM server on a CPU, each of which is taken to be as large as one of r1kit's"""
 USABLE = 0.95
 """share of the memory that can be used: the rest is lost to fragments"""
 
@@ -83,9 +86,31 @@ class Forecast:
         return max(self.stages, key=lambda stage: stage.peak)
 
     @property
+    def server(self) -> float:
+        """Bytes of the vLLM that the run starts, beside all stages; 0 if it starts none."""
+        return self.server_on(self.machine.memory)
+
+    def server_on(self, gpu_memory: float) -> float:
+        """Return `server` on a GPU with so many bytes, which the first process uses, too."""
+        sampler = self.recipe.sampler
+        if sampler.kind != "vllm" or sampler.urls:
+            return 0.0
+        if self.setting.is_gpu:
+            return gpu_share(sampler.vllm_args) * gpu_memory
+        own = precision(self.recipe)
+        models = self.setting.models.values()
+        held = (memory.weights(m.shape, own) + VLLM_PROGRAMS * m.program for m in models)
+        return max(held) + cpu_cache_bytes()
+
+    @property
+    def needed(self) -> float:
+        """Bytes of all processes together, or of the first GPU, in the largest stage."""
+        return self.machine.needs(self.largest.peak) + self.server
+
+    @property
     def fits(self) -> bool:
         """True if the largest stage fits into the memory."""
-        return self.machine.needs(self.largest.peak) <= USABLE * self.machine.memory
+        return self.needed <= USABLE * self.machine.memory
 
     def on(self, n_gpus: int, shard_degree: int) -> Forecast:
         """Return the forecast for another number of the stated GPUs, whole or sharded."""

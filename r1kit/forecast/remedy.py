@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 
 from r1kit.config import parse
 from r1kit.errors import ConfigError
+from r1kit.forecast import memory
 from r1kit.forecast.hardware import GPUS
 from r1kit.forecast.recipe_forecast import USABLE, Forecast
+from r1kit.forecast.setting import precision
+from r1kit.forecast.timings import WEIGHTS_SHARE
 from r1kit.stages.less_memory import RecipeChange, less_memory, setting_of
 from r1kit.stages.plan import merge_settings
+
+GPU_SHARES = (0.6, 0.45, 0.3, 0.2)
+"""shares of a GPU that are tried for the vLLM that samples beside the learner"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ def one_change(forecast: Forecast) -> Remedy | None:
 
     None if even all together do not.
     """
-    kinds = list(filter(None, less_memory(forecast.recipe, forecast.setting.n_processes)))
+    n = forecast.setting.n_processes
+    kinds = list(filter(None, [_smaller_server(forecast), *less_memory(forecast.recipe, n)]))
     for kind in kinds:
         for settings in kind:
             if (remedy := _tried(forecast, [settings])) is not None:
@@ -36,6 +43,21 @@ def one_change(forecast: Forecast) -> Remedy | None:
         if _tried(forecast, strongest[:n]) is not None:
             return _tried(forecast, _mildest(forecast, kinds[:n], strongest[:n]))
     return None
+
+
+def _smaller_server(forecast: Forecast) -> list[RecipeChange]:
+    """Return smaller shares of a GPU for the vLLM of the run; its weights take 70 % at most."""
+    if not forecast.server or not forecast.setting.is_gpu:
+        return []
+    own, gpu = precision(forecast.recipe), forecast.machine.memory
+    shapes = [facts.shape for facts in forecast.setting.models.values()]
+    weights = max(memory.weights(shape, own) for shape in shapes)
+    options = forecast.recipe.sampler.vllm_args
+    return [
+        {"sampler": {"vllm_args": f"{options} --gpu-memory-utilization={share}".strip()}}
+        for share in GPU_SHARES
+        if weights <= WEIGHTS_SHARE * share * gpu
+    ]
 
 
 def _mildest(
@@ -54,7 +76,10 @@ def _mildest(
 
 def sufficient_gpu(forecast: Forecast) -> str | None:
     """Return the smallest known GPU whose memory suffices for one process."""
-    enough = [gpu for gpu in GPUS.values() if forecast.largest.peak <= USABLE * gpu.memory]
+    enough = [
+        gpu for gpu in GPUS.values()
+        if forecast.largest.peak + forecast.server_on(gpu.memory) <= USABLE * gpu.memory
+    ]  # fmt: skip
     return min(enough, key=lambda gpu: gpu.memory).name if enough else None
 
 

@@ -59,9 +59,7 @@ def _row(forecast: Forecast, n: int, first: ScalingRow | None) -> ScalingRow:
     sharded = forecast.on(n, ALL if stated == WHOLE else stated) if can_shard else None
     wants_shards = sharded is not None and (stated != WHOLE or not whole.fits)
     used = sharded if wants_shards and sharded is not None else whole
-    own = ScalingRow(
-        n, whole.largest.peak, None if sharded is None else sharded.largest.peak, used is sharded
-    )
+    own = ScalingRow(n, whole.needed, None if sharded is None else sharded.needed, used is sharded)
     if not used.fits:
         return own
     hours, first_hours = n * used.seconds, n * used.seconds

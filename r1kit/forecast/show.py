@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -51,9 +52,10 @@ def picture(forecast: Forecast, out: Path) -> RenderableType:
 def totals(forecast: Forecast, out: Path) -> Table:
     """Return the totals, and what would make the recipe fit."""
     machine, largest = forecast.machine, forecast.largest
-    needed = machine.needs(largest.peak)
     n, each = machine.n_processes, f"{largest.peak / GB:.1f} GB"
-    processes = f", {n} processes of {each}" if machine.is_shared and n > 1 else ""
+    parts = [f"{n} processes of {each}"] if machine.is_shared and n > 1 else []
+    parts += [f"a vLLM server of {forecast.server / GB:.1f} GB"] if forecast.server else []
+    needed = ", ".join([f"{forecast.needed / GB:.1f} of {machine.memory / GB:.1f} GB", *parts])
     sampled, trained = (
         sum(getattr(stage, key) for stage in forecast.stages)
         for key in ("sampled_tokens", "trained_tokens")
@@ -61,7 +63,7 @@ def totals(forecast: Forecast, out: Path) -> Table:
     rows: list[tuple[str, Text]] = [
         ("memory", Text.assemble(
             ("fits", "green") if forecast.fits else ("does not fit", "bold red"),
-            f": {needed / GB:.1f} of {machine.memory / GB:.1f} GB{processes}",
+            f": {needed}",
         )),
         ("time", Text(_total_time(forecast))),
         ("price", Text(f"{money(forecast.price)} {machine.currency} at most, at "
@@ -90,9 +92,8 @@ def advice(forecast: Forecast) -> str:
     """Return the change that makes a recipe fit, in words."""
     remedy = one_change(forecast)
     if remedy is not None:
-        needed = remedy.forecast.machine.needs(remedy.forecast.largest.peak)
-        options = " ".join(f"--set {change}" for change in remedy.changes)
-        return f"{options} needs {needed / GB:.1f} GB"
+        options = " ".join(f"--set {shlex.quote(change)}" for change in remedy.changes)
+        return f"{options} needs {remedy.forecast.needed / GB:.1f} GB"
     gpu = sufficient_gpu(forecast)
     larger = f"a GPU like the {gpu}" if gpu else "more than one GPU's memory"
     return f"no setting is enough: a smaller model, or {larger}"
@@ -133,6 +134,8 @@ def _memory(forecast: Forecast) -> Table:
         for phase, size in zip(shown, sums, strict=True)
     ]
     table.add_row(Text("together", "bold"), *cells)
+    if forecast.server:
+        table.add_row("vLLM server, once", *[f"{forecast.server / GB:.2f}"] * len(shown))
     return table
 
 
@@ -251,7 +254,8 @@ def as_json(forecast: Forecast, out: Path) -> dict[str, Any]:
         "fits": forecast.fits,
         "to_fit": None if remedy is None else list(remedy.changes),
         "memory_per_process": forecast.largest.peak,
-        "memory": machine.needs(forecast.largest.peak),
+        "memory": forecast.needed,
+        "server_memory": forecast.server,
         "seconds": forecast.seconds,
         "expected": _expected_json(forecast),
         "price": forecast.price,

@@ -32,6 +32,7 @@ ROUND: Json = {
     "eval": {"n_problems": 10, "max_tokens": 20},
     "compute": {"n_processes": 1, "micro_batch_tokens": 100},
     "cost": {"gpu_hour": 3.6},
+    "sampler": {},
 }
 """completions of 20 tokens after prompts of 10: three sequences are in a micro-batch of 100"""
 

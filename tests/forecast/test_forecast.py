@@ -1,6 +1,8 @@
 """Whole forecasts: by hand, for stated hardware, measured, and beside a run."""
 
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -344,3 +346,47 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert machine.free_memory() == 1_000_000
     limit.write_text("max\n")
     assert machine.free_memory() > 1_000_000
+
+
+OWN_VLLM = {"sampler": {"kind": "vllm"}}
+
+
+def test_a_vllm_of_the_run_takes_its_share_of_the_first_gpu() -> None:
+    forecast = made(OWN_VLLM, memory=1e6)
+    assert forecast.server == pytest.approx(0.92e6)
+    assert forecast.needed == forecast.largest.peak + forecast.server
+    assert not forecast.fits
+    remedy = one_change(forecast)
+    assert remedy is not None
+    assert remedy.changes == ("sampler.vllm_args=--gpu-memory-utilization=0.6",)
+    assert remedy.forecast.server == pytest.approx(0.6e6)
+    assert remedy.forecast.largest.peak + 0.6e6 <= 0.95e6
+    stated = {"sampler": {"kind": "vllm", "vllm_args": "--seed 3 --gpu-memory-utilization 0.3"}}
+    assert made(stated, memory=1e6).server == pytest.approx(0.3e6)
+    others = {"sampler": {"kind": "vllm", "urls": ["http://gpu1:8000"]}}
+    assert made(others, memory=1e6).server == made({}, memory=1e6).server == 0
+
+
+def test_a_share_in_which_the_weights_do_not_fit_is_no_remedy() -> None:
+    """4,000 bytes of weights need 70 % of the server's share, so 0.2 x 20,000 is too little."""
+    forecast = made(OWN_VLLM, memory=20_000)
+    assert one_change(forecast) is None
+
+
+def test_a_vllm_of_the_run_is_there_once_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
+    on_gpu = made(OWN_VLLM, memory=4e9)
+    forecast = replace(
+        on_gpu, machine=replace(on_gpu.machine, is_shared=True, n_processes=2),
+        setting=replace(on_gpu.setting, is_gpu=False, n_processes=2),
+    ).with_recipe(on_gpu.recipe)  # fmt: skip
+    assert forecast.server == 4 * 1000 + 2 * 5000 + 2 * 2**30
+    assert forecast.needed == 2 * forecast.largest.peak + forecast.server
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+    assert forecast.server == 4 * 1000 + 2 * 5000 + 2**30
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(show.picture(forecast, Path()))
+    text = console.export_text()
+    assert "2 processes of 0.1 GB, a vLLM server of 1.1 GB" in text
+    assert re.search(r"vLLM server, once( +1\.07)+", text)
+    assert show.as_json(forecast, Path())["server_memory"] == forecast.server

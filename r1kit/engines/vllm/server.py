@@ -25,13 +25,13 @@ from typing import Any
 import httpx
 
 from r1kit.engines.vllm.engine import VllmEngine
-from r1kit.engines.vllm.flags import VllmFlags
+from r1kit.engines.vllm.flags import CPU_CACHE, CPU_CACHE_GIB, VllmFlags
 from r1kit.engines.vllm.startup_errors import explain
 from r1kit.errors import ConfigError, EngineError
 from r1kit.processes import process_guard
 
 _POLL_S = 0.25
-_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+_ENVIRONMENT = {CPU_CACHE: CPU_CACHE_GIB, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """defaults, which the environment of the user overrides"""
 
 log = logging.getLogger("r1kit.engines")
