@@ -78,7 +78,7 @@ CLIENTS := $(wildcard tests/clients/environments/*.txt)
 .venv-clients/.ready: $(CLIENTS) tests/clients/environments/package.json
 	@echo "Setting up .venv-clients, once: the newest clients, in environments that do not agree with each other."
 	$(foreach file,$(CLIENTS),$(PYTHON) -m venv .venv-clients/$(basename $(notdir $(file))) && \
-	.venv-clients/$(basename $(notdir $(file)))/bin/python -m pip install --quiet -r $(file) &&) true
+	.venv-clients/$(basename $(notdir $(file)))/bin/python -m pip install --quiet $(PIP_FLAGS) -r $(file) &&) true
 	mkdir -p .venv-clients/node
 	cp tests/clients/environments/package.json .venv-clients/node
 	! command -v npm || npm install --prefix .venv-clients/node --no-audit --no-fund --silent

@@ -6,12 +6,14 @@ results differ in control tokens. Slow tokenizers lack the backend for that: the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from r1kit.renderers.base import Renderer
 from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged_tokens
@@ -40,8 +42,9 @@ class HuggingFaceRenderer(Renderer):
 
     def render_tools_prompt(self, messages: Sequence[Message], tools: Sequence[Json]) -> list[int]:
         """Render tools, calls and results as far as the template knows them, else as text."""
-        turns = list(messages)
-        if not self._knows_calls:
+        turns = self._with_short_ids(messages)
+        has_text = any(turn.content for turn in turns if turn.tool_calls)
+        if self._knows_calls == "no" or (has_text and self._knows_calls == "without text"):
             turns = calls_as_text(turns, self.tool_format)
         if not self._knows_tools:
             turns = tools_as_text(turns, tools, self.tool_format)
@@ -58,20 +61,43 @@ class HuggingFaceRenderer(Renderer):
         return _PROBE in self._tried(question, [{"type": "function", "function": tool}])
 
     @cached_property
-    def _knows_calls(self) -> bool:
-        """True if the template renders all of a past call: text, name, arguments and result."""
+    def _knows_calls(self) -> Literal["yes", "without text", "no"]:
+        """Whether the template renders all of a past call: name, arguments, result and text."""
         parts = [f"{_PROBE}_{index}" for index in range(4)]
         text, name, argument, result = parts
         call = ToolCall("call_000", name, json.dumps({"x": argument}))
-        turns = [
-            Message("user", "?"),
-            Message("assistant", text, tool_calls=(call,)),
-            Message("tool", result, tool_call_id=call.id),
-        ]
+        turns = self._with_short_ids(
+            [
+                Message("user", "?"),
+                Message("assistant", text, tool_calls=(call,)),
+                Message("tool", result, tool_call_id=call.id),
+            ]
+        )
         shown = [
             self._tried(_with_calls(turns, as_text=is_text), None) for is_text in (False, True)
         ]
-        return any(all(part in one for part in parts) for one in shown)
+        if any(all(part in one for part in parts) for one in shown):
+            return "yes"
+        is_known = any(all(part in one for part in parts[1:]) for one in shown)
+        return "without text" if is_known else "no"
+
+    def _with_short_ids(self, messages: Sequence[Message]) -> list[Message]:
+        """Replace the ids of calls by short ones if the template demands their length."""
+        length = self.tool_format.id_length
+
+        def short(call_id: str) -> str:
+            return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+        if length is None:
+            return list(messages)
+        return [
+            replace(
+                message,
+                tool_calls=tuple(replace(call, id=short(call.id)) for call in message.tool_calls),
+                tool_call_id=message.tool_call_id and short(message.tool_call_id),
+            )
+            for message in messages
+        ]
 
     def _tried(self, turns: list[Json], tools: list[Json] | None) -> str:
         """Render turns; return "" if the template refuses them."""

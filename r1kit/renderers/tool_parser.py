@@ -63,6 +63,8 @@ class ToolCallParser:
         while self._held and self._state == "call":
             at = self._held.find(self._format.end) if self._format.end else -1
             end = self._format.end if at >= 0 else ""
+            if not end and self._format.needs_end:
+                break
             pieces += self._read_call(at if end else len(self._held), end) + self._advance()
         rest = self._before + self._take(len(self._held))
         is_shown = bool(rest.strip() if self.n_calls else rest)
@@ -106,16 +108,18 @@ class ToolCallParser:
         return self._answer(self._take(certain)) if certain else None
 
     def _call(self) -> list[Piece] | None:
-        first, end = self._held.lstrip()[:1], self._format.end
+        first = self._held.lstrip()[:1]
+        end = self._format.end or self._format.begin
         if first and self._format.first_characters and first not in self._format.first_characters:
             self._state = "text"
             return []
-        if not end or end not in self._held[max(0, self._n_checked - len(end)) :]:
+        if end not in self._held[max(0, self._n_checked - len(end)) :]:
             self._n_checked = len(self._held)
             return None
         self._n_checked = len(self._held)
-        at = _end_outside_strings(self._held, end) if first in "{[" else self._held.find(end)
-        return None if at < 0 else self._read_call(at, end)
+        is_json = first in "{[" or not self._format.end
+        at = _end_outside_strings(self._held, end) if is_json else self._held.find(end)
+        return None if at < 0 else self._read_call(at, self._format.end)
 
     def _read_call(self, length: int, end: str) -> list[Piece]:
         """Read the call in the first `length` held characters; without one, they are text."""

@@ -53,7 +53,7 @@ def _instruction(tools: Sequence[Json], tool_format: ToolFormat) -> str:
     """Return the description of tools; it is short, for models with short contexts."""
     described = (tool.get("function", tool) for tool in tools)
     lines = [json.dumps(tool, ensure_ascii=False) for tool in described]
-    example = tool_format.example.replace("ARGUMENTS", '{"x": 1}')
+    example = tool_format.example.replace("ARGUMENTS", tool_format.write('{"x": 1}'))
     return "\n".join(
         [
             "# Tools",
@@ -69,4 +69,4 @@ def _call_text(call: ToolCall, tool_format: ToolFormat) -> str:
     head, _, tail = tool_format.example.partition("ARGUMENTS")
     # Templates drop what comes before a closing tag; in JSON, a slash can be escaped.
     arguments = call.arguments.replace(END_THINK, END_THINK.replace("/", "\\/"))
-    return f"{head.replace('NAME', call.name)}{arguments}{tail}"
+    return f"{head.replace('NAME', call.name)}{tool_format.write(arguments)}{tail}"

@@ -10,8 +10,11 @@ from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.tool_formats import (
     DEEPSEEK_R1,
     DEEPSEEK_V31,
+    DEEPSEEK_V32,
     HERMES,
     LLAMA3,
+    MISTRAL,
+    MISTRAL_V11,
     TOOL_FORMATS,
     ToolFormat,
 )
@@ -19,7 +22,15 @@ from r1kit.renderers.tool_parser import ForcedCallParser, ToolCallParser
 from r1kit.types import Json
 
 TOOLS: dict[str, Json] = {
-    "weather": {"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}},
+    "weather": {
+        "properties": {
+            "city": {"type": "string"},
+            "days": {"type": "integer"},
+            "now": {"type": "boolean"},
+            "zip": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "odd": {"type": 5, "anyOf": 5},
+        }
+    },
     "add": {},
 }
 BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
@@ -32,6 +43,15 @@ R1_CALL = f'{CALL}function{SEP}weather\n```json\n{{"city": "Paris"}}\n```{CLOSE}
 R1_SECOND = f'{CALL}function{SEP}add\n```json\n{{"a": 17, "b": [2.5, null]}}\n```{CLOSE}'
 V31_CALL = f'{CALL}weather{SEP}{{"city": "Paris"}}{CLOSE}'
 XML = "<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>"
+D = "｜DSML｜"
+DSML_CALL = (f'<{D}invoke name="weather">\n<{D}parameter name="city" string="true">Paris'
+             f"</{D}parameter>\n</{D}invoke>")  # fmt: skip
+DSML_SUM = (
+    f'<{D}invoke name="add">\n<{D}parameter name="a" string="false">17</{D}parameter>\n'
+    f'<{D}parameter name="b" string="false">[2.5, null]</{D}parameter>\n</{D}invoke>'
+)
+DSML_BEGIN, DSML_END = f"<{D}function_calls>\n", f"\n</{D}function_calls>"
+DSML_ADD = f'{DSML_BEGIN}<{D}invoke name="add">'
 CASES: list[tuple[ToolFormat, str, str, list[tuple[str, Json]]]] = [
     (HERMES, f"<tool_call>\n{NAMED}\n</tool_call>", "", [PARIS]),
     (HERMES, f"I look.\n<tool_call>{NAMED}</tool_call>", "I look.", [PARIS]),
@@ -52,6 +72,30 @@ CASES: list[tuple[ToolFormat, str, str, list[tuple[str, Json]]]] = [
     (DEEPSEEK_R1, NAMED, "", [PARIS]),
     (DEEPSEEK_V31, f"{BEGIN}{V31_CALL}{CALL}add{SEP}{{}}{CLOSE}{END}", "", [PARIS, ("add", {})]),
     (DEEPSEEK_V31, f"{V31_CALL}", "", [PARIS]),
+    (DEEPSEEK_V32, f"I look.\n\n{DSML_BEGIN}{DSML_CALL}\n{DSML_SUM}{DSML_END}", "I look.",
+     [PARIS, SUM]),
+    (DEEPSEEK_V32, f"{DSML_BEGIN}{DSML_SUM}".replace("function_calls", "tool_calls"), "", [SUM]),
+    (DEEPSEEK_V32, f'{DSML_ADD}\n{{"a": "</{D}parameter>"}}\n</{D}invoke>{DSML_END}', "",
+     [("add", {"a": f"</{D}parameter>"})]),
+    (DEEPSEEK_V32, f"{DSML_ADD}\n</{D}invoke>{DSML_END}", "", [("add", {})]),
+    (DEEPSEEK_V32, DSML_CALL.replace("Paris", '\n"7" '), "", [("weather", {"city": '\n"7" '})]),
+    (DEEPSEEK_V32, f"{DSML_CALL}{DSML_SUM[:40]}", DSML_SUM[:40], [PARIS]),
+    (MISTRAL, f"[TOOL_CALLS] [{NAMED}, {SECOND[:-1]}, \"id\": \"VvvODy9mT\"}}]", "", [PARIS, SUM]),
+    (MISTRAL, f"Sure. [TOOL_CALLS]{NAMED}\n[TOOL_CALLS] [{SECOND}]", "Sure.", [PARIS, SUM]),
+    (MISTRAL, f"[TOOL_CALLS][{NAMED}]".replace("Paris", "[TOOL_CALLS]"), "",
+     [("weather", {"city": "[TOOL_CALLS]"})]),
+    (MISTRAL_V11, '[TOOL_CALLS]weather[ARGS]{"city": "Paris"}', "", [PARIS]),
+    (MISTRAL_V11, '[TOOL_CALLS]weather[CALL_ID]Vvv0Dy9mT[ARGS]{"city": "[TOOL_CALLS]["}[TOOL_CALLS]'
+     'add{"a": 17, "b": [2.5, null]}', "", [("weather", {"city": "[TOOL_CALLS]["}), SUM]),
+    (MISTRAL_V11, '[TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]add[ARGS]{"a"',
+     '[TOOL_CALLS]add[ARGS]{"a"', [PARIS]),
+    (HERMES, "<tool_call>\n<function=weather>\n<parameter=city>\n75 \n\nx\n</parameter>\n"
+     "<parameter=days>\n3\n</parameter>\n<parameter=now>\nTrue\n</parameter>\n<parameter=zip>\n"
+     "01234\n</parameter>\n<parameter=odd>\nx\n</parameter>\n</function>\n</tool_call>", "",
+     [("weather", {"city": "75 \n\nx", "days": 3, "now": True, "zip": "01234", "odd": "x"})]),
+    (HERMES, "<tool_call><function=weather><parameter=zip>None</parameter></function></tool_call>",
+     "", [("weather", {"zip": None})]),
+    (LLAMA3, f"<|python_tag|>{NAMED}<|python_tag|>{SECOND}", "", [PARIS, SUM]),
     (LLAMA3, '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]),
     (LLAMA3, f'<|python_tag|>{NAMED}; {SECOND}', "", [PARIS, SUM]),
 ]  # fmt: skip
@@ -81,6 +125,21 @@ TEXTS = [
     "<tool_call><function=nothing></function></tool_call>",
     f"{BEGIN}{CALL}function{SEP}weather\nParis{CLOSE}{END} z",
     f"{BEGIN}{CALL}weather{SEP}Paris{CLOSE}{END}",
+    f"{CALL}weather{SEP}",
+    f"<tool_call>{XML[:-11]}</tool_call>",
+    DSML_BEGIN + DSML_CALL[: -len(f"</{D}invoke>")],
+    DSML_BEGIN + DSML_CALL.replace("weather", "nothing") + DSML_END,
+    DSML_BEGIN + DSML_SUM.replace("17", "seventeen") + DSML_END,
+    DSML_BEGIN + DSML_SUM.replace('"a"', '"b"') + DSML_END,
+    DSML_BEGIN + DSML_CALL.replace("</", "and </") + DSML_END,
+    f"{DSML_BEGIN}{DSML_END} nothing",
+    "[TOOL_CALLS]weather",
+    "[TOOL_CALLS]weather[ARGS]",
+    '[TOOL_CALLS]weather[ARGS]{"city": "Par',
+    '[TOOL_CALLS]nothing[ARGS]{"city": "Paris"} z',
+    f"[TOOL_CALLS] [{NAMED}",
+    "[TOOL_CALLS] []",
+    "say [TOOL_CALLS] and [ARGS]",
     BEGIN,
     f"x {BEGIN} {END} y",
     "<|python_tag|>weather.call(city='Paris')",
@@ -141,7 +200,9 @@ def test_what_is_no_call_is_text_unchanged(tool_format: ToolFormat, text: str) -
 
 PARTS = st.sampled_from(
     [NAMED, SECOND, XML, "<tool_call>", "</tool_call>", BEGIN, END, CALL, SEP, CLOSE, R1_CALL,
-     V31_CALL, "<|python_tag|>", "function", "weather", "\n```json\n", "\n```", "{", "}", '"', "\\",
+     V31_CALL, "<|python_tag|>", DSML_BEGIN, DSML_CALL, DSML_SUM[:60], DSML_SUM[60:],
+     DSML_END, f"</{D}parameter>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", '{"city": "',
+     "function", "weather", "\n```json\n", "\n```", "{", "}", '"', "\\",
      " ", "\n", "x", "{}", "[", "]", ",", "```", "\ud800"]
 )  # fmt: skip
 
@@ -179,6 +240,11 @@ def test_an_answer_in_json_that_is_no_call_is_passed_on_from_its_first_key() -> 
 
 @pytest.mark.parametrize(
     "text", ["<tool_call>" * 9_000, '<tool_call>{"' * 9_000, '<tool_call>{"a" </tool_call>' * 9_000,
+             "[TOOL_CALLS]weather" * 9_000, '[TOOL_CALLS]weather{"' * 9_000,
+             "```" + " " * 90_000 + "x",
+             "<tool_call><function=weather>" + "<parameter=x>" * 9_000 + "</tool_call>",
+             f'<tool_call><function=weather>a{" " * 90_000}b</function></tool_call>',
+             DSML_CALL[:30] * 9_000, DSML_CALL[:-20] * 900 + f"</{D}invoke>",
              f"{NAMED}\n" * 3_000, f"{CALL}{CLOSE}" * 9_000, '{"name' + '\\"' * 90_000],
     ids=lambda text: text[:20],
 )  # fmt: skip

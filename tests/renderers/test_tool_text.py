@@ -1,13 +1,15 @@
 """Tools, calls and results as text, and natively where a chat template knows them."""
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from r1kit.renderers import renderer_of
-from r1kit.renderers.tool_formats import TOOL_FORMATS, ToolFormat
+from r1kit.renderers.tool_formats import HERMES, TOOL_FORMATS, ToolFormat
 from r1kit.renderers.tool_parser import ToolCallParser
 from r1kit.renderers.tool_text import calls_as_text, tools_as_text
 from r1kit.types import Message, ToolCall
@@ -30,6 +32,14 @@ ADDS_ARGUMENTS = KNOWS_ALL.replace("c.function.arguments | tojson", "'' + c.func
 DROPS_TEXT = KNOWS_ALL.replace(
     "{% for c in m.tool_calls or [] %}", "{% for c in ([] if m.content else m.tool_calls or []) %}"
 )
+MISTRAL = (
+    "{% for t in tools or [] %}[AVAILABLE_TOOLS]{{ t | tojson }}{% endfor %}"
+    "{% for m in messages %}{% if m.role == 'tool' %}{% if m.tool_call_id | length != 9 %}"
+    "{{ raise_exception('9') }}{% endif %}[TOOL_RESULTS]{{ m.tool_call_id }}{{ m.content }}"
+    "{% elif m.tool_calls %}{% for c in m.tool_calls %}{% if c.id | length != 9 %}"
+    "{{ raise_exception('9') }}{% endif %}[TOOL_CALLS] [{{ c.function | tojson }}{{ c.id }}]"
+    "{% endfor %}{% else %}[INST]{{ m.content }}{% endif %}{% endfor %}"
+)
 REFUSES_TOOLS = (
     "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no') }}{% endif %}"
     "[{{ m.role }}] {{ m.content }}{% endfor %}[bot] "
@@ -50,12 +60,12 @@ def test_a_call_as_text_is_read_back(tool_format: ToolFormat) -> None:
 
 def test_tools_are_added_to_the_system_message() -> None:
     for before in ((), (Message("system", "Be brief."),)):
-        first, *rest = tools_as_text([*before, TURNS[0]], [TOOL], TOOL_FORMATS[2])
+        first, *rest = tools_as_text([*before, TURNS[0]], [TOOL], HERMES)
         assert first.role == "system"
         assert first.content.startswith("Be brief.\n\n# Tools" if before else "# Tools")
         assert '{"name": "add", "description": "adds 다"}' in first.content
         assert rest == [TURNS[0]]
-    assert tools_as_text(TURNS, [], TOOL_FORMATS[2]) == list(TURNS)
+    assert tools_as_text(TURNS, [], HERMES) == list(TURNS)
 
 
 @pytest.mark.parametrize("name", RENDERERS)
@@ -73,6 +83,17 @@ def test_a_template_renders_what_it_knows(template: str) -> None:
     shown = decoded(renderer_of(byte_tokenizer(template)), TURNS, [TOOL])
     assert shown.startswith('{"type": "function", "function": {"name": "add"')
     assert '[assistant] I add.<tool_call>add {"a": 17}</tool_call>[tool] first' in shown
+
+
+def test_a_template_that_demands_short_ids_gets_them() -> None:
+    """Mistral's demand nine characters, and render calls without the text before them."""
+    renderer = renderer_of(byte_tokenizer(MISTRAL))
+    turns = (TURNS[0], replace(TURNS[1], content=""), *TURNS[2:])
+    shown = decoded(renderer, turns, [TOOL])
+    [call_id, *results] = re.findall(r"([0-9a-f]{9})(?:\]|first|second)", shown)
+    assert results == [call_id] * 2
+    assert '[TOOL_CALLS] [{"name": "add", "arguments": {"a": 17}}' in shown
+    assert "I add.\n[TOOL_CALLS] [" in decoded(renderer, TURNS, [TOOL])
 
 
 @pytest.mark.parametrize("template", [DROPS_TEXT, REFUSES_TOOLS])

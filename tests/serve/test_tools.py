@@ -47,6 +47,18 @@ FORMATS = {
     "deepseek-r1": ("<｜tool▁sep｜> ```json", R1_TEXT),
     "deepseek-v3.1": ("<｜tool▁sep｜>", V31_TEXT),
     "llama3": ("<|python_tag|>", '{"name": "weather", "parameters": {"city": "Paris"}}'),
+    "deepseek-v3.2": (
+        "｜DSML｜",
+        '<｜DSML｜function_calls>\n<｜DSML｜invoke name="weather">\n<｜DSML｜parameter name="city" '
+        'string="true">Paris</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+    ),
+    "mistral": ("[TOOL_CALLS]", f"[TOOL_CALLS] [{CALL}]"),
+    "mistral-v11": ("[TOOL_CALLS] [ARGS]", '[TOOL_CALLS]weather[ARGS]{"city": "Paris"}'),
+    "qwen3-coder": (
+        "<tool_call>",
+        "<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>\n"
+        "</tool_call>",
+    ),
     "plain json": ("", f"```json\n{CALL}\n```"),
 }
 
