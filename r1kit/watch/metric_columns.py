@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from operator import itemgetter
 from typing import Any
 
@@ -20,7 +20,7 @@ class MetricColumns:
         self.steps: array[int] = array("q")
         self._columns: dict[str, array[float]] = {}
         self._last_keys: Set[str] = frozenset()
-        self._pick: itemgetter[str] | None = None
+        self._pick: Callable[[dict[str, Any]], tuple[Any, ...]] | None = None
         """takes the values of a line in the order of the columns"""
         self._late: array[float] = array("d")
         """lines with a number in every column, one after the other, not yet in the columns"""

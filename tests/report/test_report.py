@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -62,7 +63,7 @@ def rollout(text: str, correct: bool | None) -> Json:
 
 
 def write_run(
-    path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12, **settings: Json
+    path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12, **settings: Any
 ) -> Path:
     data = settings | {
         "name": "tiny",
