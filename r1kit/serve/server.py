@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import socket
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from types import FrameType
 
 import uvicorn
 
 from r1kit.errors import ConfigError
 from r1kit.http.listener import is_loopback, listening, reached_at
-from r1kit.processes import signals
+from r1kit.http.signalled_server import SignalledServer
 from r1kit.serve import app
 from r1kit.serve.access import LOOPBACK
 from r1kit.serve.limits import ServeLimits
@@ -87,20 +83,15 @@ def run(
         gc.freeze()
         name = f"[{host}]" if ":" in host else host
         log.info("%s at http://%s:%d", ", ".join(model.name for model in served), name, port)
-        server = _Server(config, served)
-        server.run(sockets=[listener])
-    if server.ended_by is not None:
-        raise signals.as_exception(server.ended_by)
+        _ModelServer(config, served).serve_on(listener)
 
 
-class _Server(uvicorn.Server):
-    """A server that shuts down gracefully on an ending signal, and at once on a second one."""
+class _ModelServer(SignalledServer):
+    """A server that stops its models when it shuts down."""
 
     def __init__(self, config: uvicorn.Config, served: Sequence[ServedModel]) -> None:
         super().__init__(config)
         logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
-        self.ended_by: int | None = None
-        self._ended_at = 0.0
         self._served = served
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -115,23 +106,6 @@ class _Server(uvicorn.Server):
         await asyncio.sleep(_GRACE_S)
         for model in self._served:
             await model.stop()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        signums = [sig for sig in signals.ENDING if signal.getsignal(sig) is not signal.SIG_IGN]
-        handlers = {sig: signal.signal(sig, self.handle_exit) for sig in signums}
-        try:
-            yield
-        finally:
-            for sig, handler in handlers.items():
-                signal.signal(sig, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self.ended_by is None:
-            self.ended_by, self._ended_at, self.should_exit = sig, now, True
-        elif now - self._ended_at > signals.ONE_KEY_S:
-            signals.end_now(sig)
 
 
 def _is_unlogged(record: logging.LogRecord) -> bool:

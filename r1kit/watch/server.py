@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import webbrowser
@@ -13,14 +12,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from socket import socket
-from types import FrameType
 
 import uvicorn
 from rich.console import Console
 
 from r1kit.errors import ConfigError
 from r1kit.http.listener import listening, reached_at
-from r1kit.processes import process_guard, signals
+from r1kit.http.signalled_server import SignalledServer
+from r1kit.processes import process_guard
 from r1kit.watch.routes import build
 from r1kit.watch.run_list import RunList, check_folders
 
@@ -61,10 +60,7 @@ def serve(folders: Sequence[Path], port: int | None, announce: Callable[[str], N
             timeout_graceful_shutdown=1,
         )
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        server = _WatchServer(config)
-        server.run(sockets=[listener])
-    if server.ended_by is not None:
-        raise signals.as_exception(server.ended_by)
+        SignalledServer(config).serve_on(listener)
 
 
 def show_in_browser(url: str) -> None:
@@ -91,16 +87,6 @@ def free_port(port: int | None) -> socket:
         with suppress(ConfigError):
             return listening(HOST, candidate)
     return listening(HOST, 0)
-
-
-class _WatchServer(uvicorn.Server):
-    """A server that remembers the signal that ended it."""
-
-    ended_by: int | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.ended_by = sig
-        super().handle_exit(signal.Signals(sig), frame)
 
 
 @contextmanager

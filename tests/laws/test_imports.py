@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "types": set(),
     "processes": set(),
     "files": {"errors"},
-    "http": {"types", "errors", "files"},
+    "http": {"types", "errors", "files", "processes"},
     "config": {"types", "errors", "files"},
     "runs": {"errors", "files", "config"},
     "renderers": {"types", "errors"},
