@@ -92,8 +92,8 @@ def numbers(rows: StepMetrics, key: str) -> list[float]:
 
 def first_numbers(rows: Iterable[dict[str, Any]], key: str) -> list[float]:
     """Return the first RECENT numbers under `key`; of a long stage the other rows are not read."""
-    found = (value for row in rows if isinstance(value := row.get(key), (int, float)))
-    return list(islice(found, RECENT))
+    values = (value for row in rows if isinstance(value := row.get(key), (int, float)))
+    return list(islice(values, RECENT))
 
 
 def mean(values: Sequence[float]) -> float | None:

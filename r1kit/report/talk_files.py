@@ -59,8 +59,8 @@ def find_font(language: str) -> str | None:
                 with suppress(Exception):  # a damaged font file raises anything
                     fontManager.addfont(path)
         there = {entry.name for entry in fontManager.ttflist if Path(entry.fname).exists()}
-        if found := next((name for name in FONTS[language] if name in there), None):
-            return found
+        if font := next((name for name in FONTS[language] if name in there), None):
+            return font
     return None
 
 

@@ -107,9 +107,9 @@ def _of_stage(runs: Sequence[RunContents], stage: str, words: Texts) -> Iterator
         series = metric_by_step(runs, stage, key, factor)
         if kind == "groups":
             series = [{step: 100.0 - value for step, value in one.items()} for one in series]
-        found = change(series)
-        if found is not None and (found.before or found.after):
-            yield _curve(runs, stage, words, kind, series, found, top)
+        trend = change(series)
+        if trend is not None and (trend.before or trend.after):
+            yield _curve(runs, stage, words, kind, series, trend, top)
     yield from _rewards(runs, stage, words)
 
 
@@ -119,15 +119,15 @@ def _curve(
     words: Texts,
     kind: str,
     series: Sequence[dict[int, float]],
-    found: Change,
+    trend: Change,
     top: float | None,
 ) -> TalkFigure:
-    before, after = (_shown(value, kind, words) for value in (found.before, found.after))
-    direction = "rise" if found.after > found.before else "fall"
-    direction = direction if found.is_clear and before != after else "flat"
+    before, after = (_shown(value, kind, words) for value in (trend.before, trend.after))
+    direction = "rise" if trend.after > trend.before else "fall"
+    direction = direction if trend.is_clear and before != after else "flat"
     title = stage_title(stage, words)
-    has_paper = kind == "reflection" and stage == "zero" and found.before > 0
-    paper = [times * found.before for times in REFLECTION_TIMES] if has_paper else []
+    has_paper = kind == "reflection" and stage == "zero" and trend.before > 0
+    paper = [times * trend.before for times in REFLECTION_TIMES] if has_paper else []
     low, high = REFLECTION_TIMES
 
     def draw(ax: Axes) -> None:
@@ -140,7 +140,7 @@ def _curve(
     return TalkFigure(
         f"{stage}-{kind}",
         words[f"{kind}.{direction}"].format(stage=title, before=before, after=after),
-        _caption(words, f"{kind}.caption", runs, found.n_steps, bool(paper)),
+        _caption(words, f"{kind}.caption", runs, trend.n_steps, bool(paper)),
         words["step"].format(stage=title),
         words[f"{kind}.axis"],
         draw,
@@ -152,7 +152,7 @@ def _rewards(runs: Sequence[RunContents], stage: str, words: Texts) -> Iterator[
                   if panel.key == "rewards" and rows[0]["stage"] == stage] or [[]]  # fmt: skip
     keys = sorted({key for row in rows for key in row if key.startswith("rewards/")})
     parts = {key.split("/")[1]: metric_by_step(runs, stage, key) for key in keys}
-    changes = {part: found for part, series in parts.items() if (found := change(series))}
+    changes = {part: trend for part, series in parts.items() if (trend := change(series))}
     if len(changes) < 2:
         return
     part = max(changes, key=lambda part: abs(changes[part].after - changes[part].before))
@@ -162,10 +162,10 @@ def _rewards(runs: Sequence[RunContents], stage: str, words: Texts) -> Iterator[
             band(ax, parts[name], COLORS[index % len(COLORS)], name)
         ax.set_ylim(bottom=0)
 
-    found, title = changes[part], stage_title(stage, words)
-    before, after = (f"{value:.2f}" for value in (found.before, found.after))
+    trend, title = changes[part], stage_title(stage, words)
+    before, after = (f"{value:.2f}" for value in (trend.before, trend.after))
     message = words["rewards.change"].format(stage=title, part=part, before=before, after=after)
-    caption = _caption(words, "rewards.caption", runs, found.n_steps)
+    caption = _caption(words, "rewards.caption", runs, trend.n_steps)
     yield TalkFigure(f"{stage}-rewards", message, caption, words["step"].format(stage=title),
                      words["rewards.axis"], draw)  # fmt: skip
 
@@ -226,8 +226,10 @@ def _students(runs: Sequence[RunContents], words: Texts) -> Iterator[TalkFigure]
 
     def draw(ax: Axes) -> None:
         for suffix, label, color in lines:
-            found = stage_scores(runs, [name + suffix for name in names], SCORE)
-            rows = [(sizes[name], found[name + suffix]) for name in names if name + suffix in found]
+            scores = stage_scores(runs, [name + suffix for name in names], SCORE)
+            rows = [
+                (sizes[name], scores[name + suffix]) for name in names if name + suffix in scores
+            ]
             if rows:
                 ax.errorbar([size for size, _ in rows], [100 * one.value for _, one in rows],
                             [100 * one.stderr for _, one in rows], color=color, marker="o",

@@ -143,8 +143,8 @@ class ProxyStream:
 
     def _take(self, event: Json) -> None:
         if event.get("error"):
-            said = f"The upstream server gave up: {reason(event) or 'no reason given'}."
-            raise ApiError(502, said, code=_text(event["error"], "code"))
+            message = f"The upstream server gave up: {reason(event) or 'no reason given'}."
+            raise ApiError(502, message, code=_text(event["error"], "code"))
         now = streamed_text(event, self._has_tools)
         choices = event.get("choices") or [{}]
         index = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0

@@ -51,8 +51,8 @@ class StoredResponses:
         if self._store is None or response is None:
             return
         sent = [item.model_dump(exclude_none=True, by_alias=True) for item in items]
-        said = [item for item in response["output"] if item["type"] != "reasoning"]
-        stored = StoredResponse(response, [*sent, *said])
+        output = [item for item in response["output"] if item["type"] != "reasoning"]
+        stored = StoredResponse(response, [*sent, *output])
         await self._store.put(request.state.owner, response["id"], stored)
 
     async def get(self, response_id: str, request: Request, stream: bool = False) -> Json:

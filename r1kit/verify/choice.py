@@ -139,24 +139,24 @@ def _strongest(tail: str, is_whole: bool) -> StatedLetters | None:
     lines = [line for line in tail.splitlines() if line.strip()]
     if lines and (sole_line := ALONE.match(lines[-1])):
         return StatedLetters(sole_line["letters"], "last line", len(tail))
-    statements = [found for sentence in sentences(tail) for found in _statements(sentence)]
+    statements = [statement for sentence in sentences(tail) for statement in _statements(sentence)]
     if (box := _boxed(tail)) is not None:
         statements.append(box)
-    marked = [found for found in statements if found.form in ("marker", "box")]
+    marked = [statement for statement in statements if statement.form in ("marker", "box")]
     if marked:
-        return max(marked, key=lambda found: found.end)
+        return max(marked, key=lambda statement: statement.end)
     if is_whole and lines and (first_line := ALONE.match(lines[0])):
         end = tail.index(lines[0]) + len(lines[0])
         statements.insert(0, StatedLetters(first_line["letters"], "first line", end))
     if statements:
-        letters = distinct("".join(found.letters for found in statements))
+        letters = distinct("".join(statement.letters for statement in statements))
         return StatedLetters(letters, "judgement", statements[-1].end)
     return _sole_label(lines, len(tail))
 
 
 def _statements(sentence: Sentence) -> list[StatedLetters]:
     """Return what a sentence asserts: letters after markers, and letters that it judges."""
-    found: list[StatedLetters] = []
+    stated: list[StatedLetters] = []
     text, position = sentence.text, 0
     while (match := STATED.search(text, position)) is not None:
         group = "letters" if match["letters"] else "judged"
@@ -165,14 +165,14 @@ def _statements(sentence: Sentence) -> list[StatedLetters]:
         is_box = text[max(0, start - 12) : start].find("boxed{") >= 0
         if is_box or FORMULA.match(text, end) or stance(text, start, end) != "asserted":
             continue
-        found.append(
+        stated.append(
             StatedLetters(
                 match[group],
                 "marker" if group == "letters" else "judgement",
                 sentence.start + (end if group == "letters" else match.end()),
             )
         )
-    return found
+    return stated
 
 
 def _boxed(tail: str) -> StatedLetters | None:

@@ -102,8 +102,8 @@ def _band_rows(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) 
     every = sorted(set().union(*smooth))
     rows: list[_BandRow] = []
     for step in _within(every, view):
-        found = [points.get(step) for points in smooth]
-        numbers = [value for value in found if value is not None]
+        points_at = [points.get(step) for points in smooth]
+        numbers = [value for value in points_at if value is not None]
         if numbers and len(numbers) >= len(ends) - bisect_left(ends, step):
             mean = sum(numbers) / len(numbers)
             rows.append((step, mean, min(numbers), max(numbers), len(numbers)))
@@ -138,11 +138,11 @@ def _reduced(
     for bucket in range(n_buckets):
         inside = range(bucket * n // n_buckets, (bucket + 1) * n // n_buckets)
         numbers = [(value, i) for i in inside if (value := values[i]) is not None]
-        kept = sorted({min(numbers)[1], max(numbers)[1]}) if numbers else [inside.start]
-        if inside.stop == n and kept[-1] != n - 1:  # the latest value is the one that is read
-            kept.append(n - 1)
-        x += [steps[i] for i in kept]
-        y += [_short(values[i]) for i in kept]
+        indices = sorted({min(numbers)[1], max(numbers)[1]}) if numbers else [inside.start]
+        if inside.stop == n and indices[-1] != n - 1:  # the latest value is the one that is read
+            indices.append(n - 1)
+        x += [steps[i] for i in indices]
+        y += [_short(values[i]) for i in indices]
     return x, y
 
 

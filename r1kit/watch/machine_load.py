@@ -43,16 +43,16 @@ class LoadMeter:
 
 def _cpu_seconds(pid: int) -> dict[int, float]:
     """Return the processor time of a process and its children, by process; {} if it has ended."""
-    found: dict[int, float] = {}
+    seconds: dict[int, float] = {}
     try:
         root = psutil.Process(pid)
         processes = [root, *root.children(recursive=True)]
     except psutil.Error:
-        return found
+        return seconds
     for process in processes:
         try:
             times = process.cpu_times()
-            found[process.pid] = times.user + times.system
+            seconds[process.pid] = times.user + times.system
         except psutil.Error:
             continue
-    return found
+    return seconds

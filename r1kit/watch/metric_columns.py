@@ -98,13 +98,13 @@ class MetricColumns:
 
     def recent(self, name: str, n: int = 1) -> float | None:
         """Return the mean of the last `n` finite values of a metric; None without any."""
-        found: list[float] = []
+        recent: list[float] = []
         for value in reversed(self._column(name)):
             if math.isfinite(value):
-                found.append(value)
-            if len(found) == n:
+                recent.append(value)
+            if len(recent) == n:
                 break
-        return math.fsum(found) / len(found) if found else None
+        return math.fsum(recent) / len(recent) if recent else None
 
     def largest(self, name: str) -> float | None:
         """Return the largest finite value of a metric."""

@@ -154,15 +154,15 @@ class WatchPages:
         columns = [run.columns.get(stage) for run in runs]
         charts: dict[str, Any] = {}
         for name in names:
-            found = {
+            series = {
                 run.name: own.series(name)
                 for run, own in zip(runs, columns, strict=True)
                 if own is not None and name in own.names
             }
-            if query.get("band") == "1" and len(found) > 1:
-                charts[name] = {"band": band(list(found.values()), view)}
+            if query.get("band") == "1" and len(series) > 1:
+                charts[name] = {"band": band(list(series.values()), view)}
             else:
-                charts[name] = {run: curve(steps, y, view) for run, (steps, y) in found.items()}
+                charts[name] = {run: curve(steps, y, view) for run, (steps, y) in series.items()}
         ends = [own.steps[-1] for own in columns if own]
         return {"charts": charts, "last": max(ends, default=0)}
 

@@ -37,10 +37,10 @@ class RunList:
         return next((run for run in self.all() if run.name == name), None)
 
     def _look(self) -> None:
-        found = sorted(run_folders(self._folders), key=_began, reverse=True)[:MAX_RUNS]
-        names = [path.name for path in found]
+        folders = sorted(run_folders(self._folders), key=_began, reverse=True)[:MAX_RUNS]
+        names = [path.name for path in folders]
         runs: dict[Path, WatchedRun] = {}
-        for path in found:
+        for path in folders:
             is_alone = names.count(path.name) == 1
             name = path.name if is_alone else f"{path.parent.name}.{path.name}"
             while name in {run.name for run in runs.values()}:

@@ -144,8 +144,8 @@ class WatchedRun:
                 if known is None or (is_due and known[0] != len(columns)):
                     self._diagnosed_at = now
                     started_s = time.thread_time()
-                    found = self._diagnosed(stage, columns, language)
-                    self._findings[stage, language] = len(columns), found
+                    findings = self._diagnosed(stage, columns, language)
+                    self._findings[stage, language] = len(columns), findings
                     self._diagnosis_s = time.thread_time() - started_s
             every = [
                 finding

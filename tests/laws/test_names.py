@@ -28,6 +28,21 @@ def test_no_class_or_alias_has_its_name_in_two_files() -> None:
     assert {name: files for name, files in positions.items() if len(files) > 1} == {}
 
 
+def test_no_variable_is_named_by_a_verb_alone() -> None:
+    """`found` and `kept` say what was done to a value, and not what it is."""
+    verbs = {"found", "kept", "said", "told"}
+    named = []
+    for path in sorted((ROOT / "r1kit").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            else:
+                name = node.arg if isinstance(node, ast.arg) else ""
+            if name in verbs:
+                named.append(f"{path.relative_to(ROOT)}: {name}")
+    assert named == []
+
+
 def test_no_two_test_files_have_one_name() -> None:
     """pytest imports test files without packages by their name alone."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))

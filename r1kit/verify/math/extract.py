@@ -132,9 +132,9 @@ def _marked_value(clause: str, rest: str) -> str | None:
 def _is_sentence(clause: str) -> bool:
     """Return True if words precede the first value: "The total cost is $45", not "5 cm"."""
     formula = _MATH.search(clause)
-    found = expressions(clause)
+    parts = expressions(clause)
     starts = [formula.start()] if formula else []
-    starts += [found[0].start] if found else []
+    starts += [parts[0].start] if parts else []
     return bool(starts) and _CONTENT.search(clause[: min(starts)].replace("\\text", "")) is not None
 
 

@@ -74,14 +74,14 @@ def differ(a: Ratio, b: Ratio) -> bool:
 
 
 def _letters(value: Ratio, depth: int) -> set[str]:
-    found: set[str] = set()
+    letters: set[str] = set()
     for name in symbols(value):
         if isinstance(name, OpaqueName) and depth < MAX_DEPTH:
             for argument in name.arguments:
-                found |= _letters(argument, depth + 1)
+                letters |= _letters(argument, depth + 1)
         elif not name.startswith("?") and name not in _CONSTANTS:
-            found.add(name)
-    return found
+            letters.add(name)
+    return letters
 
 
 def _value(value: Ratio, point: Mapping[str, float], depth: int) -> complex:

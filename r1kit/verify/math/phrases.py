@@ -124,7 +124,7 @@ def rewritten(text: str) -> str:
 
 def expressions(text: str) -> list[Expression]:
     """Return the expressions of a text that have a value, in order."""
-    found: list[Expression] = []
+    parts: list[Expression] = []
     start = end = -1
     is_glued = False
     for piece in _PIECE.finditer(text):
@@ -133,7 +133,7 @@ def expressions(text: str) -> list[Expression]:
             continue
         if kind in ("word", "other"):
             is_suffix = kind == "word" and piece.start() == end and piece[0].isascii()
-            _close(found, text, start, -1 if is_suffix and not is_measure(piece[0]) else end)
+            _close(parts, text, start, -1 if is_suffix and not is_measure(piece[0]) else end)
             start, is_glued = -1, kind == "word" and piece[0].isascii()
             glued_end = piece.end()
             continue
@@ -142,11 +142,11 @@ def expressions(text: str) -> list[Expression]:
                 continue  # the 2 of H2O
             start = piece.start()
         end = piece.end()
-    _close(found, text, start, end)
-    return found
+    _close(parts, text, start, end)
+    return parts
 
 
-def _close(found: list[Expression], text: str, start: int, end: int) -> None:
+def _close(parts: list[Expression], text: str, start: int, end: int) -> None:
     """Append the expression from `start` to `end`, without loose letters and marks at its ends."""
     if start < 0 or end < 0:
         return
@@ -154,7 +154,7 @@ def _close(found: list[Expression], text: str, start: int, end: int) -> None:
     trimmed = _without_loose_ends(content)
     if trimmed and _VALUE.search(trimmed):
         position = start + content.index(trimmed)
-        found.append(Expression(trimmed, position, position + len(trimmed)))
+        parts.append(Expression(trimmed, position, position + len(trimmed)))
 
 
 def _without_loose_ends(text: str) -> str:
@@ -176,14 +176,14 @@ def _without_loose_ends(text: str) -> str:
 def value_in_sentence(sentence: str) -> str | None:
     """Return the expression that a sentence states, with its unit; None if it states none."""
     text = rewritten(sentence)
-    found = expressions(text)
-    if not found or _WAVERS.search(text):
+    parts = expressions(text)
+    if not parts or _WAVERS.search(text):
         return None
-    last = found[-1]
+    last = parts[-1]
     before, after = text[: last.start].rstrip(), text[last.end :]
     if changes_what_follows(before) or _KNOWN_BEFORE.search(before) or _BOUND_AFTER.match(after):
         return None
-    if len(found) > 1 and not re.search(r"\w", text[found[-2].end : last.start]):
+    if len(parts) > 1 and not re.search(r"\w", text[parts[-2].end : last.start]):
         return None
     return with_unit(last.text, after)
 

@@ -46,19 +46,19 @@ def boxes_from_end(text: str) -> list[Box]:
 
     The inner one of nested boxes is found first.
     """
-    found: list[Box] = []
+    boxes: list[Box] = []
     if "\\" not in text:
-        return found
+        return boxes
     budget = MAX_BOX_CHARS
     for opening in reversed(deque(_BOX.finditer(text), MAX_BOXES)):
         box = _box(text, opening, budget)
-        found.append(box)
+        boxes.append(box)
         if box.content:
             break
         budget -= len(text) - opening.end() if box.content is None else box.end - opening.end()
         if budget <= 0:
             break
-    return found
+    return boxes
 
 
 def boxes_before(text: str, end: int, limit: int = 8) -> list[Box]:
