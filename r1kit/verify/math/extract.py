@@ -34,6 +34,7 @@ MAX_LINE_CHARS = 600
 MAX_FORMULA_DISTANCE = 100
 """maximum number of characters between a closing formula and the end of the text"""
 
+_NUMBER = re.compile(r"-?[0-9]+(?:[.,][0-9]+)*")
 _CALCULATIONS = re.compile(r"<<[-+*/0-9.,()%$= ]{1,200}>>")
 """GSM8K's calls of a calculator, which models that learned from it write as well"""
 _MATH = re.compile(
@@ -76,6 +77,8 @@ def read_answer(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
     if reading.form == "box":
         return reading
     if reading.text is not None:
+        if _NUMBER.fullmatch(reading.text):  # most answers; there are no words to read
+            return reading
         value = _marked_value(reading.text, reading.rest)
         if value is None or "boxed" in value:
             return replace(reading, text=None, why="the marked clause states no value")

@@ -32,84 +32,94 @@ _TH = "(st|nd|rd|th)"
 _COUNT = r"(?:[0-9]{1,4}|[0-9]?[a-z])"
 _INDEX = rf"(?:\{{\s*({_COUNT})\s*\}}|([0-9]|[a-z]))"
 _REWRITES = tuple(
-    (re.compile(pattern, re.DOTALL), replacement)
-    for pattern, replacement in (
+    (sign, re.compile(pattern, re.DOTALL), replacement)
+    for sign, pattern, replacement in (
         (
+            "\\",
             r"\\(?:bf|rm|it|cal|sf|tt|[Ll]arge|LARGE|[Hh]uge|small|normalsize|scriptstyle|textstyle"
             r"|nolimits|strut|mathstrut|nonumber|notag|middle)(?![A-Za-z])",
             " ",
         ),
-        (r"\\lbrace(?![A-Za-z])", r"\\{"),
-        (r"\\rbrace(?![A-Za-z])", r"\\}"),
-        (r"\\not\s*=", r"\\ne "),
+        ("\\lbrace", r"\\lbrace(?![A-Za-z])", r"\\{"),
+        ("\\rbrace", r"\\rbrace(?![A-Za-z])", r"\\}"),
+        ("\\not", r"\\not\s*=", r"\\ne "),
         (
+            "",
             r"(?<=\S)\s*(?:\\[,;: ])*"
             r"(?:\\(?:checkmark|(?:black)?square|qed|Box)(?![A-Za-z])|[✓✔■□∎✅])\s*$",
             "",
         ),
-        (rf"^{_ROMAN}\{{\s*(?i:(?:the )?(?:final )?answer is)\s*\}}\s*(?=\S)", ""),
+        ("\\", rf"^{_ROMAN}\{{\s*(?i:(?:the )?(?:final )?answer is)\s*\}}\s*(?=\S)", ""),
         (
+            "",
             rf"^(?:{_ROMAN}\{{\s*)?(?i:(?:the )?(?:final )?answer)(?: is)?"
             r"\s*[:=]\s*(?:\})?\s*(?=\S)",
             "",
         ),
-        (r"\{:\}|\\mathbin\s*\{:\}|\\colon(?![A-Za-z])", ":"),
+        ("", r"\{:\}|\\mathbin\s*\{:\}|\\colon(?![A-Za-z])", ":"),
         (
+            "\\dot",
             r"(?<=\.)([0-9]*)\\dot\s*(?:\{([0-9])\}|([0-9]))([0-9]*)\\dot\s*(?:\{([0-9])\}|([0-9]))",
             r"\1\\overline{\2\3\4\5\6}",
         ),
-        (r"(?<=\.)([0-9]*)\\dot\s*(?:\{([0-9])\}|([0-9]))", r"\1\\overline{\2\3}"),
-        (r"(?<=\.)([0-9]*)\\bar\s*(?:\{([0-9]+)\}|([0-9]))", r"\1\\overline{\2\3}"),
+        ("\\dot", r"(?<=\.)([0-9]*)\\dot\s*(?:\{([0-9])\}|([0-9]))", r"\1\\overline{\2\3}"),
+        ("\\bar", r"(?<=\.)([0-9]*)\\bar\s*(?:\{([0-9]+)\}|([0-9]))", r"\1\\overline{\2\3}"),
         (
+            "^",
             r"^(?:\{\s*\})?\^\s*\{?([0-9]+)\}?\s*(?:\\!)*/(?:\\!)*\s*_\s*\{?([0-9]+)\}?$",
             r"\\frac{\1}{\2}",
         ),
-        (r"^[–—](?=\s?[0-9\\.(])|(?<=[=(,\[{<>])\s*–(?=\s?[0-9\\.])", "-"),
-        (rf"{_ROMAN}\{{\s*({_FUNCTION})\s*\}}", r"\\\1 "),
-        (r"\\operatorname\*?\s*\{\s*(sec|max|min|arg)\s*\}", r"\\\1 "),
-        (rf"(?<=[-+=])\s*{_ROMAN}\{{\s*([A-Za-z])\s*\}}", r" \1"),
-        (rf"(?:\{{\s*\}})?_\s*{_INDEX}\s*C\s*_\s*{_INDEX}", r"\\binom{\1\2}{\3\4}"),
-        (rf"(?:\{{\s*\}})?\^\s*{_INDEX}\s*C\s*_\s*{_INDEX}", r"\\binom{\1\2}{\3\4}"),
-        (rf"(?<![A-Za-z0-9}}\\])C\(\s*({_COUNT})\s*,\s*({_COUNT})\s*\)", r"\\binom{\1}{\2}"),
+        ("", r"^[–—](?=\s?[0-9\\.(])|(?<=[=(,\[{<>])\s*–(?=\s?[0-9\\.])", "-"),
+        ("\\", rf"{_ROMAN}\{{\s*({_FUNCTION})\s*\}}", r"\\\1 "),
+        ("\\operatorname", r"\\operatorname\*?\s*\{\s*(sec|max|min|arg)\s*\}", r"\\\1 "),
+        ("\\", rf"(?<=[-+=])\s*{_ROMAN}\{{\s*([A-Za-z])\s*\}}", r" \1"),
+        ("C", rf"(?:\{{\s*\}})?_\s*{_INDEX}\s*C\s*_\s*{_INDEX}", r"\\binom{\1\2}{\3\4}"),
+        ("C", rf"(?:\{{\s*\}})?\^\s*{_INDEX}\s*C\s*_\s*{_INDEX}", r"\\binom{\1\2}{\3\4}"),
+        ("C(", rf"(?<![A-Za-z0-9}}\\])C\(\s*({_COUNT})\s*,\s*({_COUNT})\s*\)", r"\\binom{\1}{\2}"),
         (
+            "C",
             rf"(?<![A-Za-z0-9}}\\])C\s*_\s*{_INDEX}\s*\^\s*{_INDEX}(?![0-9])",
             r"\\binom{\1\2}{\3\4}",
         ),
         (
+            "P",
             rf"(?:\{{\s*\}})?_\s*{_INDEX}\s*P\s*_\s*{_INDEX}",
             r"\\frac{(\1\2)!}{(\1\2-\3\4)!}",
         ),
         (
+            "A",
             r"(?<![A-Za-z0-9}\\])A\s*_\s*(?:\{([0-9]{1,2})\}|([0-9]))\s*\^\s*(?:\{([0-9]{1,2})\}|([0-9]))",
             r"\\frac{(\1\2)!}{(\1\2-\3\4)!}",
         ),
         (
+            "P(",
             r"(?<![A-Za-z0-9}\\])P\(\s*([0-9]{1,3})\s*,\s*([0-9]{1,3})\s*\)",
             r"\\frac{(\1)!}{(\1-\2)!}",
         ),
-        (rf"({_COUNT})\s*\\text\s*\{{\s*choose\s*\}}\s*({_COUNT})", r"\\binom{\1}{\2}"),
-        (rf"\{{\s*({_COUNT})\s*\\choose\s*({_COUNT})\s*\}}", r"\\binom{\1}{\2}"),
-        (rf"_\s*(?:\{{\s*)?{_ROMAN}\{{\s*(?:base\s)?([0-9]+)\s*\}}(?:\s*\}})?", r"_{\1}"),
-        (r"_\s*\{\s*\(\s*([0-9]+)\s*\)\s*\}", r"_{\1}"),
-        (r"\(([0-9A-F]+)\)\s*_(?=\s*\{?\s*[0-9])", r"\1_"),
-        (rf"(?<=[0-9A-F]){_ROMAN}\{{\s*([A-F]{{1,6}})\s*\}}(?=[0-9A-F]*\s*_)", r"\1"),
-        (r"∛\s*([0-9]+|[a-z]|\([^()]*\))", r"\\sqrt[3]{\1}"),
-        (r"∜\s*([0-9]+|[a-z]|\([^()]*\))", r"\\sqrt[4]{\1}"),
-        (r"\\(?:pounds|textsterling)(?![A-Za-z])", "£"),
-        (r"\\(?:euro|texteuro)(?![A-Za-z])", "€"),
-        (r"\\(?:cent|textcent)(?![A-Za-z])", r"\\text{cent}"),
-        (r"(?<=[0-9])\s*¢", r"\\text{ cents}"),
-        (rf"{_ROMAN}\{{\s*([£€₩¥₹])\s*\}}", r"\1"),
-        (rf"^{_ROMAN}\{{\s*(?:negative|minus)\s*\}}\s*(?=[0-9\\])", "-"),
-        ("℃", "°C"),
-        ("℉", "°F"),
+        ("\\text", rf"({_COUNT})\s*\\text\s*\{{\s*choose\s*\}}\s*({_COUNT})", r"\\binom{\1}{\2}"),
+        ("\\choose", rf"\{{\s*({_COUNT})\s*\\choose\s*({_COUNT})\s*\}}", r"\\binom{\1}{\2}"),
+        ("_", rf"_\s*(?:\{{\s*)?{_ROMAN}\{{\s*(?:base\s)?([0-9]+)\s*\}}(?:\s*\}})?", r"_{\1}"),
+        ("_", r"_\s*\{\s*\(\s*([0-9]+)\s*\)\s*\}", r"_{\1}"),
+        ("_", r"\(([0-9A-F]+)\)\s*_(?=\s*\{?\s*[0-9])", r"\1_"),
+        ("_", rf"(?<=[0-9A-F]){_ROMAN}\{{\s*([A-F]{{1,6}})\s*\}}(?=[0-9A-F]*\s*_)", r"\1"),
+        ("∛", r"∛\s*([0-9]+|[a-z]|\([^()]*\))", r"\\sqrt[3]{\1}"),
+        ("∜", r"∜\s*([0-9]+|[a-z]|\([^()]*\))", r"\\sqrt[4]{\1}"),
+        ("\\", r"\\(?:pounds|textsterling)(?![A-Za-z])", "£"),
+        ("\\", r"\\(?:euro|texteuro)(?![A-Za-z])", "€"),
+        ("\\", r"\\(?:cent|textcent)(?![A-Za-z])", r"\\text{cent}"),
+        ("¢", r"(?<=[0-9])\s*¢", r"\\text{ cents}"),
+        ("\\", rf"{_ROMAN}\{{\s*([£€₩¥₹])\s*\}}", r"\1"),
+        ("\\", rf"^{_ROMAN}\{{\s*(?:negative|minus)\s*\}}\s*(?=[0-9\\])", "-"),
+        ("℃", "℃", "°C"),
+        ("℉", "℉", "°F"),
         (
+            "",
             rf"(?<=[0-9])\s*\^?\s*(?:\{{\s*{_ROMAN}\{{\s*{_TH}\s*\}}\s*\}}|{_ROMAN}\{{\s*{_TH}\s*\}}"
             rf"|\{{\s*{_TH}\s*\}})",
             r"\1\2\3",
         ),
-        (rf"(?<=[0-9])\s*{_ROMAN}\{{\s*to\s*\}}\s*(?=[0-9])", ":"),
-        (r"(?<=[0-9])\s?(?:比|대)\s?(?=[0-9])", ":"),
+        ("\\", rf"(?<=[0-9])\s*{_ROMAN}\{{\s*to\s*\}}\s*(?=[0-9])", ":"),
+        ("", r"(?<=[0-9])\s?(?:比|대)\s?(?=[0-9])", ":"),
     )
 )
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹", "01234567890123456789")
@@ -144,8 +154,9 @@ def usual(text: str) -> str:
         minutes = f":{clock[2]}" if clock[2] else ""
         return f"\\text{{{clock[3].lower()}m {int(clock[1])}{minutes}}}"
     text = _BASE_WORD.sub(lambda base: f"_{{{BASES[base[1].lower()]}}}", text)
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
+    for sign, pattern, replacement in _REWRITES:
+        if sign in text:
+            text = pattern.sub(replacement, text)
     if (spaced := _THOUSANDS.match(text)) is not None:
         text = re.sub(r"\\? ", "", spaced[1]) + text[spaced.end() :]
     if text[:1] == "]" or text[-1:] == "[":

@@ -39,6 +39,7 @@ class MathToken:
     """True if white space precedes it"""
 
 
+_NUMBER = re.compile(r"-?[0-9]+(?:[.,][0-9]+)*")
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2069"
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _UNICODE = {
@@ -72,46 +73,48 @@ _ROMAN = (
     "mbox|textbf|textrm|textit|textsf|texttt|mathrm|mathbf|mathit|mathsf|mathtt|operatorname|text"
 )
 _REWRITES = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"(?<=[0-9])(?:\\[,!]|,\\!\s*|\{,\})(?=[0-9]{3}(?![0-9]))", ""),
-        (r",\\!|\{,\}", ","),
-        (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
-        (r"(?<!\\)\\[,;:! ]|~|\\q?quad(?![A-Za-z])", " "),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\(?:mathbb|Bbb)\s*(?:\{\s*([A-Z])\s*\}|([A-Z]))", r"\\mathbb{\1\2}"),
-        (r"\\(?:textcolor|colorbox)\s*\{[A-Za-z!0-9]{1,20}\}", ""),
-        (r"\\color\s*(?:\{[A-Za-z!0-9]{1,20}\}|[a-z]{1,12})", ""),
+    (sign, re.compile(pattern), replacement)
+    for sign, pattern, replacement in (
+        ("", r"(?<=[0-9])(?:\\[,!]|,\\!\s*|\{,\})(?=[0-9]{3}(?![0-9]))", ""),
+        (",", r",\\!|\{,\}", ","),
+        ("\\", r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
+        ("", r"(?<!\\)\\[,;:! ]|~|\\q?quad(?![A-Za-z])", " "),
+        ("frac", r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        ("bb", r"\\(?:mathbb|Bbb)\s*(?:\{\s*([A-Z])\s*\}|([A-Z]))", r"\\mathbb{\1\2}"),
+        ("color", r"\\(?:textcolor|colorbox)\s*\{[A-Za-z!0-9]{1,20}\}", ""),
+        ("\\color", r"\\color\s*(?:\{[A-Za-z!0-9]{1,20}\}|[a-z]{1,12})", ""),
         (
+            "\\",
             r"\\(?:mathrm|mathbf|mathit|mathsf|text|textbf|textit|textrm|bm|boldsymbol)\s*\{\s*([eid])\s*\}",
             r" \1",
         ),
-        (r"\\(?:mathbf|mathit|bm|boldsymbol|mathsf|mathcal)\s*\{\s*([A-Za-z])\s*\}", r" \1"),
-        (rf"\\(?:{_ROMAN})\s*\{{", r"\\text{"),
-        (r"\\text\{\s*([-+]?[0-9][0-9.,/]*)\s*\}", r" \1 "),
+        ("\\", r"\\(?:mathbf|mathit|bm|boldsymbol|mathsf|mathcal)\s*\{\s*([A-Za-z])\s*\}", r" \1"),
+        ("\\", rf"\\(?:{_ROMAN})\s*\{{", r"\\text{"),
+        ("\\text", r"\\text\{\s*([-+]?[0-9][0-9.,/]*)\s*\}", r" \1 "),
         (
+            "\\text",
             r"\\text\{\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+|/[0-9]+)?)\s?([A-Za-z°%][^{}]*)\}",
             r" \1 \\text{\2}",
         ),
-        (r"\\(?:boldsymbol|bm|underline|ensuremath)\s*(?=\{)", ""),
-        (r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])", "|"),
-        (r"(?<=\\\{)\s*([A-Za-z])\s*\\in\s*\\mathbb\{R\}\s*(?=[|:])", r" \1 "),
-        (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
-        (r"\\(?:langle)(?![A-Za-z])", "("),
-        (r"\\(?:rangle)(?![A-Za-z])", ")"),
-        (r"(?<=[0-9]),\\!\s*(?=[0-9])", ""),
-        (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
-        (r"\\frac\s*([0-9])", r"\\frac{\1}"),
-        (r"(\\frac\s*\{[^{}]{0,200}\})\s*([0-9])", r"\1{\2}"),
-        (r"\*\*", "^"),
-        (r"(?<=[0-9]) ([kc]?m|mi|ft) ?/ ?(s|sec|h|hr|min)(?![A-Za-z])", r"\\text{\1/\2}"),
-        (r"\\(?:cdot|times|ast)(?![A-Za-z])", "*"),
-        (r"\\div(?![A-Za-z])", "/"),
-        (r"\\(?:leq)(?![A-Za-z])", r"\\le "),
-        (r"\\(?:geq)(?![A-Za-z])", r"\\ge "),
-        (r"\\(?:dots|cdots|ldots)(?![A-Za-z])|\.\.\.", r"\\ldots "),
-        (r"(?<=[0-9}]) ?\(([a-z][a-z -]{2,40})\)\s*$", r" \\text{\1}"),
-        (r"\s+", " "),
+        ("\\", r"\\(?:boldsymbol|bm|underline|ensuremath)\s*(?=\{)", ""),
+        ("\\", r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])", "|"),
+        ("\\in", r"(?<=\\\{)\s*([A-Za-z])\s*\\in\s*\\mathbb\{R\}\s*(?=[|:])", r" \1 "),
+        ("\\varnothing", r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
+        ("\\langle", r"\\(?:langle)(?![A-Za-z])", "("),
+        ("\\rangle", r"\\(?:rangle)(?![A-Za-z])", ")"),
+        (",\\!", r"(?<=[0-9]),\\!\s*(?=[0-9])", ""),
+        ("\\circ", r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
+        ("\\frac", r"\\frac\s*([0-9])", r"\\frac{\1}"),
+        ("\\frac", r"(\\frac\s*\{[^{}]{0,200}\})\s*([0-9])", r"\1{\2}"),
+        ("**", r"\*\*", "^"),
+        ("/", r"(?<=[0-9]) ([kc]?m|mi|ft) ?/ ?(s|sec|h|hr|min)(?![A-Za-z])", r"\\text{\1/\2}"),
+        ("\\", r"\\(?:cdot|times|ast)(?![A-Za-z])", "*"),
+        ("\\div", r"\\div(?![A-Za-z])", "/"),
+        ("\\leq", r"\\(?:leq)(?![A-Za-z])", r"\\le "),
+        ("\\geq", r"\\(?:geq)(?![A-Za-z])", r"\\ge "),
+        ("", r"\\(?:dots|cdots|ldots)(?![A-Za-z])|\.\.\.", r"\\ldots "),
+        ("(", r"(?<=[0-9}]) ?\(([a-z][a-z -]{2,40})\)\s*$", r" \\text{\1}"),
+        ("", r"\s+", " "),
     )
 )
 _GOING_ON = re.compile(r"([0-9]{0,40}\.)([0-9]{2,40})\s*\\ldots(?!\s*[0-9,])")
@@ -174,7 +177,7 @@ _SEPARATORS = {"and", "or"}
 
 def clean(text: str) -> str:
     """Normalize typographic variants; strip a wrapping `$` or `**` and a final period."""
-    if text.isalnum() and text.isascii():
+    if (text.isalnum() and text.isascii()) or _NUMBER.fullmatch(text):
         return text
     return _cached(text) if len(text) <= MAX_CACHED_CHARS else _clean(text)
 
@@ -192,8 +195,9 @@ def _clean(text: str) -> str:
             break
     if "$" in text:
         text = _without_dollars(text)
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
+    for sign, pattern, replacement in _REWRITES:
+        if sign in text:
+            text = pattern.sub(replacement, text)
     if "\\ldots" in text:
         text = _GOING_ON.sub(_as_repeating, text)
     if "\\overline" in text:

@@ -47,6 +47,8 @@ _CONDITION = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)|\n\s*\n|[。！？]")
+_DENIAL = re.compile("not|rather|instead|opposed|不|非|아니|아닌|말고", re.IGNORECASE)
+"""a part of the three patterns below, which is found much faster than they are"""
 _CORRECTION = re.compile(
     r"(?:\bnot|不是|并非|不为|不等于)\s*(?P<denied>[^,，;；]{1,80}?)[,，]?\s*"
     r"(?:\bbut(?:\srather)?|而应?该?是|而是|而为|应?该?是|是)\s*[:：]?(?P<after>.+)"
@@ -187,14 +189,20 @@ def _stated(tail: str, clause: MarkedClause) -> StatedAnswer | None:
     attitude = stance(sentence, offset, len(sentence.rstrip(" ?？")))
     if attitude in ("supposed", "reported", "asked") or is_disbelieved(sentence[:offset]):
         return None
-    text = None if _CONDITION.search(clause.text) else corrected(clause.text)
+    text = None if _is_conditional(clause.text) else corrected(clause.text)
     if text is None:
         return None
     return StatedAnswer(text, "marker", "", clause.rest if text == clause.text else text)
 
 
+def _is_conditional(clause: str) -> bool:
+    return not clause.isascii() and _CONDITION.search(clause) is not None
+
+
 def corrected(clause: str) -> str | None:
     """Return a clause without what it denies: `not 5 but 6` → `6`; None if nothing is left."""
+    if not _DENIAL.search(clause):
+        return clause.strip() or None
     correction = _CORRECTION.match(clause)
     if correction is not None:
         return (correction["after"] or correction["korean"]).strip()

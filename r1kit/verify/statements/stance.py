@@ -9,6 +9,7 @@ lists were collected from real answers (tests/verify/cases).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from r1kit.verify.statements.sentences import clause_around, sentences
@@ -126,6 +127,7 @@ _DOUBTED = _pattern(
     one_of("或许, 也许, (?<!最)可能, 大概, 说不定, 아마, 혹시, 어쩌면, 수도"),
 )
 _DOUBTED_AFTER = _pattern("수도 있", "것 같", "듯", "지도 모", start=r"[^,.。，]{0,10}?")
+_LETTER = re.compile(r"[^\W\d_]")
 _ASKED = re.compile(r"[?？][*_\"'”’)\s]*$|吗[。.]?$|(?:인가|일까|을까)[.?]?$")
 
 # a later sentence that begins like one of these takes a statement back
@@ -204,8 +206,14 @@ def stance(sentence: str, start: int, end: int) -> Stance:
         return "asked"
     begin, stop = max(0, start - MAX_CLAUSE), min(len(sentence), end + MAX_CLAUSE)
     before, after = clause_around(sentence[begin:stop], start - begin, end - begin)
+    return _stance_between(before, after.lstrip(" \t*_$)}]\"'”"))
+
+
+@lru_cache(maxsize=4096)  # completions end alike: "The answer is $"
+def _stance_between(before: str, after: str) -> Stance:
     before = _CONSEQUENCE.split(before)[-1]
-    after = after.lstrip(" \t*_$)}]\"'”")
+    if not _LETTER.search(before) and not _LETTER.search(after):
+        return "asserted"  # every word of a stance has letters
     if any(denial.search(before) for denial in (_DENIED_BEFORE, _DENIED_CLAUSE)):
         return "denied"
     if _DENIED_AFTER.match(after):
