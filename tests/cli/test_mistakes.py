@@ -108,7 +108,7 @@ MISTAKES = [
     ("run ok.toml --set zero.n_stps=3", 2, "unknown key 'zero.n_stps' (did you mean 'n_steps'?)."),
     ("run ok.toml --set zero.n_steps", 2, "--set takes key=value"),
     ("run ok.toml --set zero.n_steps=many", 2, 'needs a whole number (it is "many").'),
-    ("run ok.toml --set zero.n_steps=-1", 2, "zero.n_steps needs at least 1 (it is -1)."),
+    ("run ok.toml --set zero.n_steps=-1", 2, "zero.n_steps needs at least 0 (it is -1)."),
     ("run ok.toml --set zero=5", 2, "zero needs a section: write [zero] and its keys below"),
     ("run ok.toml --set 'tasks={name=\"equation\"}'", 2, "tasks needs a list: write [[tasks]]"),
     ("run ok.toml --set languages=en", 2, 'write languages = ["en", "ko", "zh"] (it is "en").'),

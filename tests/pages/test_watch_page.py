@@ -130,8 +130,9 @@ def test_rollouts_are_chosen_read_and_copied(watch: Opened) -> None:
     page.focus(".list")
     page.keyboard.press("j")
     page.wait_for_selector(".row:nth-child(2)[aria-selected=true]")
-    page.click("text=Copy as test case")
-    page.wait_for_selector("text=Copied")
+    page.evaluate("navigator.clipboard.writeText('nothing yet')")
+    page.click("text=Copy as test case")  # the button says "Copied" for a moment alone
+    page.wait_for_function("async () => (await navigator.clipboard.readText()) !== 'nothing yet'")
     case = json.loads(page.evaluate("navigator.clipboard.readText()"))
     assert (case["gold"], case["expected"], case["extracted"]) == ("5", "correct", "5")
     assert case["text"].startswith("<think>")

@@ -68,7 +68,7 @@ export function color(name) {
 export const seriesColor = (index) => color(`--c${index % 8}`);
 
 export async function copy(text, button) {
-  const label = button.textContent;
+  const label = button.dataset.label ??= button.textContent;  // a second click comes while it says "Copied"
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = t("Copied");
