@@ -13,7 +13,7 @@ from r1kit.diagnose import Finding, diagnose
 from r1kit.report.tables import Table, tables
 from r1kit.report.translate import Translator
 from r1kit.runs.run_reader import RunContents
-from r1kit.runs.stage_specs import is_main
+from r1kit.runs.stage_specs import STAGES, is_main
 
 HOUR_S = 3600.0
 MARKS = {True: "✓", False: "✗", "undecided": "?"}
@@ -245,7 +245,9 @@ def environment(evidence: RunContents, t: Translator = ENGLISH) -> list[tuple[st
     rows.append(("sessions", str(len(manifest["sessions"]))))
     rows = [(t(name), value) for name, value in rows]
     for entry in manifest["lineage"]:
-        weights, data = (t(entry.get(key) or "nothing") for key in ("weights_from", "data_from"))
+        parents = (entry.get(key) or "nothing" for key in ("weights_from", "data_from"))
+        # The names of stages are those of the recipe in every language.
+        weights, data = (name if name in STAGES else t(name) for name in parents)
         sources = t("weights from {weights}, data from {data}", weights=weights, data=data)
         rows.append((entry["stage"], sources))
     return rows

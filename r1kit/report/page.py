@@ -83,6 +83,7 @@ body { margin: 0; background: var(--page); color: var(--ink); overflow-wrap: any
   font: 16px/1.6 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK KR",
   sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 3.5rem 1.25rem 5rem; }
+:lang(ko) { word-break: keep-all; }
 h1 { font-size: 1rem; font-weight: 600; color: var(--soft); margin: 0; }
 .promise { font-size: clamp(1.5rem, 4.5vw, 2.3rem); line-height: 1.25; font-weight: 650;
   letter-spacing: -0.015em; margin: .4rem 0 0; text-wrap: balance; }

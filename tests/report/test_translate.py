@@ -94,6 +94,7 @@ def test_a_report_of_a_korean_recipe_has_no_english_sentence(tmp_path: Path) -> 
             "되돌아보는 말",
         ):
             assert expected in text
+        assert "언어 일관성" in text
         outside = text.replace(gather(read(path)).command, "").replace(str(path), "")
         assert ENGLISH.findall(outside) == []
 
