@@ -25,6 +25,8 @@ import psutil
 import torch
 from safetensors.torch import load_file
 
+from r1kit.files.json_lines import read_lines
+
 ROOT = Path(__file__).parents[1]
 R1 = [sys.executable, "-m", "r1kit", "run"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -197,10 +199,7 @@ def stated(sentence: str, is_true: bool) -> Iterator[tuple[str, bool]]:
 
 def steps(run: Path) -> list[dict[str, Any]]:
     """Return the logged steps of R1-Zero; a line that is being written is not one yet."""
-    file = run / "metrics.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines(True) if file.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [row for row in rows if row["stage"] == "zero"]
+    return [row for _, row in read_lines(run / "metrics.jsonl") if row["stage"] == "zero"]
 
 
 def await_step(job: subprocess.Popen[bytes], run: Path, step: int, log: Path) -> None:

@@ -28,6 +28,8 @@ from typing import Any
 
 import psutil
 
+from r1kit.files.json_lines import read_lines
+
 ROOT = Path(__file__).parents[1]
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
 SETTINGS = (
@@ -61,8 +63,7 @@ class Kill:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """Return the whole lines of a file of JSON objects, [] if there is none."""
-    lines = path.read_text(encoding="utf-8").splitlines(True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [row for _, row in read_lines(path)]
 
 
 def outcome(run: Path) -> dict[str, Any]:

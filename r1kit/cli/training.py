@@ -55,7 +55,7 @@ Examples:
 """
 
 
-class FigureLanguage(StrEnum):
+class ReportLanguage(StrEnum):
     """Languages of `r1 show`."""
 
     en = "en"
@@ -162,7 +162,7 @@ def show(
         typer.Option(metavar="DIR", help="Draw figures for talks into this folder, PDF and SVG."),
     ] = None,
     language: Annotated[
-        list[FigureLanguage] | None,
+        list[ReportLanguage] | None,
         typer.Option(
             help="Language of the report, by default the recipe's first; of figures, by default "
             "all of the recipe."

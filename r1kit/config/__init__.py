@@ -43,6 +43,7 @@ from r1kit.config.rl import (
     ReasoningConfig,
     RewardConfig,
     RLConfig,
+    ZeroConfig,
 )
 from r1kit.config.sampler import SamplerConfig
 from r1kit.config.shipped import find_recipe, shipped_recipes
@@ -92,6 +93,7 @@ __all__ = [
     "StrictModel",
     "StudentConfig",
     "TaskConfig",
+    "ZeroConfig",
     "explain",
     "find_recipe",
     "load",
@@ -130,7 +132,7 @@ class Recipe(StrictModel):
     lora: LoraConfig | None = None
     """None: all weights are trained"""
     base: BaseConfig = BaseConfig()
-    zero: RLConfig = RLConfig()
+    zero: ZeroConfig = ZeroConfig()
     cold_start: FineTuneConfig | None = None
     """first optional stage; this one and the later ones run only if the recipe has their section"""
     reasoning: ReasoningConfig | None = None
@@ -183,15 +185,6 @@ class Recipe(StrictModel):
                     f"{name}.max_staleness is 1, but the local engine runs the model in training "
                     'and cannot sample meanwhile; set sampler.kind = "vllm", or max_staleness = 0'
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _only_zero_is_left_out_by_its_steps(self) -> Recipe:
-        sections = {name: getattr(self, name) for name in ("reasoning", "final")}
-        sections |= {"distill.twin": self.distill and self.distill.twin}
-        for name, section in sections.items():
-            if section is not None and section.n_steps == 0:
-                raise ValueError(f"{name}.n_steps is 0; to skip that stage, leave {name} out")
         return self
 
     def hash(self) -> str:

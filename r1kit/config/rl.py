@@ -35,8 +35,8 @@ class RLConfig(StrictModel):
     """A stage of reinforcement learning: GRPO and its variants. The batch size is given as problems
     per step and completions per problem."""
 
-    n_steps: int = Field(100, ge=0)
-    """number of rollout phases (sample, learn, publish); 0 in `[zero]` leaves that stage out"""
+    n_steps: int = Field(100, ge=1)
+    """number of rollout phases (sample, learn, publish)"""
     n_problems: int = Field(32, ge=1)
     """N, problems per step"""
     n_completions: int = Field(16, ge=2)
@@ -107,6 +107,14 @@ class RLConfig(StrictModel):
         """Return True after every `checkpoint_every` steps, every evaluation and the last step."""
         is_regular = step % self.checkpoint_every == 0 or step == self.n_steps
         return is_regular or self.is_evaluated(step)
+
+
+class ZeroConfig(RLConfig):
+    """Stage `zero`: reinforcement learning of the base, with rule-based rewards alone. The batch
+    size is given as problems per step and completions per problem."""
+
+    n_steps: int = Field(100, ge=0)
+    """number of rollout phases (sample, learn, publish); 0 leaves the stage out"""
 
 
 class ReasoningConfig(RLConfig):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -87,13 +87,16 @@ Rule = Callable[[StageRun], Finding | None]
 
 def numbers(rows: StepMetrics, key: str) -> list[float]:
     """Return the numbers under `key`, in the order of the steps."""
-    return [value for row in rows if isinstance(value := row.get(key), (int, float))]
+    return list(_each_number(rows, key))
 
 
 def first_numbers(rows: Iterable[dict[str, Any]], key: str) -> list[float]:
     """Return the first RECENT numbers under `key`; of a long stage the other rows are not read."""
-    values = (value for row in rows if isinstance(value := row.get(key), (int, float)))
-    return list(islice(values, RECENT))
+    return list(islice(_each_number(rows, key), RECENT))
+
+
+def _each_number(rows: Iterable[dict[str, Any]], key: str) -> Iterator[float]:
+    return (value for row in rows if isinstance(value := row.get(key), (int, float)))
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -11,7 +11,7 @@ from r1kit import claims
 from r1kit.console.formatting import duration
 from r1kit.diagnose import Finding, diagnose
 from r1kit.report.tables import Table, tables
-from r1kit.report.translate import Translator
+from r1kit.report.translate import ENGLISH, Translator
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import STAGES, is_main
 
@@ -101,9 +101,6 @@ def gather(evidence: RunContents, language: str = "en") -> Facts:
         environment=environment(evidence, t),
         command=command(evidence),
     )
-
-
-ENGLISH = Translator("en")
 
 
 def promise(stages: dict[str, Any], t: Translator = ENGLISH) -> str:

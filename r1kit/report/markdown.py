@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from r1kit.console.markdown_text import escape, fenced, table
-from r1kit.report.facts import ENGLISH, ClaimLine, Comparison, Facts, ShownCompletion
+from r1kit.report.facts import ClaimLine, Comparison, Facts, ShownCompletion
 from r1kit.report.figures import Picture
-from r1kit.report.translate import Translator
+from r1kit.report.translate import ENGLISH, Translator
 
 CLAIMS_NOTE = (
     "✓ holds, ✗ does not, ? undecided: the number is within two standard errors of its threshold."

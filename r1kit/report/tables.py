@@ -15,13 +15,12 @@ from typing import Any
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
 from r1kit.console.formatting import percent, value_text
-from r1kit.report.translate import Translator
+from r1kit.report.translate import ENGLISH, Translator
 from r1kit.runs.kept_checkpoints import EVAL_SCORE
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.schemas import ForecastStage
 from r1kit.runs.stage_specs import is_main
 
-ENGLISH_TABLES = Translator("en")
 MAIN_NOTE = (
     "On held-out problems, {n} completions per problem at temperature {temperature}; {over}± is "
     "one standard error, problems as clusters."
@@ -63,7 +62,7 @@ Column = tuple[str, Callable[[Sequence[RunContents], str], str]]
 """heading, and a function (runs, stage) → cell"""
 
 
-def tables(runs: Sequence[RunContents], t: Translator = ENGLISH_TABLES) -> list[Table]:
+def tables(runs: Sequence[RunContents], t: Translator = ENGLISH) -> list[Table]:
     """Return the tables that the runs have data for, in a language."""
     candidates = (
         stages(runs, t), families(runs), public_sets(runs), evaluated_steps(runs, t),

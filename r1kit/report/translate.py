@@ -47,6 +47,9 @@ def catalogue(language: str) -> dict[str, str]:
     return shared | {english: texts[column] for english, texts in json.loads(own).items()}
 
 
+ENGLISH = Translator("en")
+
+
 def language_of(recipe: Mapping[str, Any]) -> str:
     """Return the language of a report: the first of the recipe's, English without any."""
     first = next(iter(recipe.get("languages") or ()), "en")

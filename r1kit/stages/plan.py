@@ -73,11 +73,11 @@ def ablation_settings(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
     try:
         changed = merge_settings(section.model_dump(), ablation.change)
         settings = type(section).model_validate(changed)
-        if settings.n_steps == 0:
-            raise ConfigError(f"Ablation {ablation.name} has no steps; n_steps must be 1 or more.")
-        return settings
     except ValidationError as error:
         raise ConfigError(explain(error, f"Ablation {ablation.name}", type(section))) from None
+    if settings.n_steps == 0:  # which only zero's own section may have
+        raise ConfigError(f"Ablation {ablation.name} has no steps; n_steps must be 1 or more.")
+    return settings
 
 
 @dataclass(frozen=True)

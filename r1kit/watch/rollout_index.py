@@ -128,7 +128,7 @@ class RolloutIndex:
         self._firsts.append(len(self))
         self._groups.extend([group] * len(rollouts))
         correct = [rollout.get("correct") for rollout in rollouts]
-        self._verdicts.extend([2 if one is True else one is False for one in correct])
+        self._verdicts.extend([2 if one is True else 1 if one is False else 0 for one in correct])
         n_tokens = [rollout.get("n_tokens") for rollout in rollouts]
         self._tokens.extend([n if is_step(n) else 0 for n in n_tokens])
         self._scores.extend([score(rollout) for rollout in rollouts])

@@ -85,13 +85,15 @@ def test_zero_is_left_out_by_its_steps() -> None:
     assert [stage.name for stage in stages] == ["base", "cold_start", "reasoning"]
     with pytest.raises(ConfigError, match=r"cold_start needs zero, and zero\.n_steps is 0"):
         plan(config.parse({**cold, "cold_start": {}}, "t"))
-    with pytest.raises(ConfigError, match=r"reasoning\.n_steps is 0"):
+    with pytest.raises(ConfigError, match=r"reasoning\.n_steps needs at least 1 \(it is 0\)"):
         config.parse({**cold, "reasoning": {"n_steps": 0}}, "t")
     with pytest.raises(ConfigError, match="again changes stage zero, which is not in the recipe"):
         plan(config.parse({**cold, "ablations": [{"name": "again", "of": "zero"}]}, "t"))
     none = {"name": "none", "of": "reasoning", "change": {"n_steps": 0}}
-    with pytest.raises(ConfigError, match="none has no steps"):
+    with pytest.raises(ConfigError, match=r"Ablation none: n_steps needs at least 1 \(it is 0\)"):
         plan(config.parse({**cold, "ablations": [none]}, "t"))
+    with pytest.raises(ConfigError, match="none has no steps"):
+        plan(config.parse({**tasks, "zero": {}, "ablations": [none | {"of": "zero"}]}, "t"))
 
 
 DISTILL = sorted((Path(__file__).parents[2] / "recipes" / "distill").glob("*.toml"))

@@ -23,6 +23,7 @@ from r1kit.verify.math.phrases import (
     value_in_sentence,
     with_unit,
 )
+from r1kit.verify.math.tokens import PLAIN_NUMBER
 from r1kit.verify.math.units import changes_value, is_measure
 from r1kit.verify.statements.markers import clause_end, is_comment
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
@@ -34,7 +35,6 @@ MAX_LINE_CHARS = 600
 MAX_FORMULA_DISTANCE = 100
 """maximum number of characters between a closing formula and the end of the text"""
 
-_NUMBER = re.compile(r"-?[0-9]+(?:[.,][0-9]+)*")
 _CALCULATIONS = re.compile(r"<<[-+*/0-9.,()%$= ]{1,200}>>")
 """GSM8K's calls of a calculator, which models that learned from it write as well"""
 _MATH = re.compile(
@@ -77,7 +77,7 @@ def read_answer(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
     if reading.form == "box":
         return reading
     if reading.text is not None:
-        if _NUMBER.fullmatch(reading.text):  # most answers; there are no words to read
+        if PLAIN_NUMBER.fullmatch(reading.text):
             return reading
         value = _marked_value(reading.text, reading.rest)
         if value is None or "boxed" in value:

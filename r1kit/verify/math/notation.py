@@ -11,6 +11,7 @@ import re
 import unicodedata
 
 from r1kit.verify.math.number_words import BASES
+from r1kit.verify.math.rewriting import RewriteRules
 
 _RARE = re.compile(
     r"\\(?:begin|dot|bar|bf|rm|it|cal|sf|tt|[Ll]arge|LARGE|[Hh]uge|small|normalsize|text|mathrm"
@@ -31,9 +32,8 @@ _ROMAN = r"\\(?:mathrm|operatorname\*?|text|textrm|mathit)\s*"
 _TH = "(st|nd|rd|th)"
 _COUNT = r"(?:[0-9]{1,4}|[0-9]?[a-z])"
 _INDEX = rf"(?:\{{\s*({_COUNT})\s*\}}|([0-9]|[a-z]))"
-_REWRITES = tuple(
-    (sign, re.compile(pattern, re.DOTALL), replacement)
-    for sign, pattern, replacement in (
+_REWRITES = RewriteRules(
+    (
         (
             "\\",
             r"\\(?:bf|rm|it|cal|sf|tt|[Ll]arge|LARGE|[Hh]uge|small|normalsize|scriptstyle|textstyle"
@@ -120,7 +120,8 @@ _REWRITES = tuple(
         ),
         ("\\", rf"(?<=[0-9])\s*{_ROMAN}\{{\s*to\s*\}}\s*(?=[0-9])", ":"),
         ("", r"(?<=[0-9])\s?(?:比|대)\s?(?=[0-9])", ":"),
-    )
+    ),
+    re.DOTALL,
 )
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹", "01234567890123456789")
 _SMALL_FRACTION = re.compile(r"([⁰¹²³⁴-⁹0-9]+)⁄([₀-₉0-9]+)")
@@ -154,9 +155,7 @@ def usual(text: str) -> str:
         minutes = f":{clock[2]}" if clock[2] else ""
         return f"\\text{{{clock[3].lower()}m {int(clock[1])}{minutes}}}"
     text = _BASE_WORD.sub(lambda base: f"_{{{BASES[base[1].lower()]}}}", text)
-    for sign, pattern, replacement in _REWRITES:
-        if sign in text:
-            text = pattern.sub(replacement, text)
+    text = _REWRITES.rewritten(text)
     if (spaced := _THOUSANDS.match(text)) is not None:
         text = re.sub(r"\\? ", "", spaced[1]) + text[spaced.end() :]
     if text[:1] == "]" or text[-1:] == "[":

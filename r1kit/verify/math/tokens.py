@@ -18,6 +18,7 @@ from r1kit.verify.answer import SAME_CHARACTER
 from r1kit.verify.math.notation import usual
 from r1kit.verify.math.number_words import fractions_in_digits
 from r1kit.verify.math.refusals import OversizeError, UnsureError
+from r1kit.verify.math.rewriting import RewriteRules
 
 MAX_CHARS = 2000
 """maximum length of an answer"""
@@ -39,7 +40,8 @@ class MathToken:
     """True if white space precedes it"""
 
 
-_NUMBER = re.compile(r"-?[0-9]+(?:[.,][0-9]+)*")
+PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:[.,][0-9]+)*")
+"""most answers: nothing of it is to be read or rewritten"""
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2069"
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _UNICODE = {
@@ -72,9 +74,8 @@ _FRACTIONS = re.compile("([0-9]?)([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐
 _ROMAN = (
     "mbox|textbf|textrm|textit|textsf|texttt|mathrm|mathbf|mathit|mathsf|mathtt|operatorname|text"
 )
-_REWRITES = tuple(
-    (sign, re.compile(pattern), replacement)
-    for sign, pattern, replacement in (
+_REWRITES = RewriteRules(
+    (
         ("", r"(?<=[0-9])(?:\\[,!]|,\\!\s*|\{,\})(?=[0-9]{3}(?![0-9]))", ""),
         (",", r",\\!|\{,\}", ","),
         ("\\", r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
@@ -115,7 +116,7 @@ _REWRITES = tuple(
         ("", r"\\(?:dots|cdots|ldots)(?![A-Za-z])|\.\.\.", r"\\ldots "),
         ("(", r"(?<=[0-9}]) ?\(([a-z][a-z -]{2,40})\)\s*$", r" \\text{\1}"),
         ("", r"\s+", " "),
-    )
+    ),
 )
 _GOING_ON = re.compile(r"([0-9]{0,40}\.)([0-9]{2,40})\s*\\ldots(?!\s*[0-9,])")
 _PERIOD = re.compile(r"([0-9]*?)([0-8]|[0-9]*[0-8][0-9]*)\2+")
@@ -177,7 +178,7 @@ _SEPARATORS = {"and", "or"}
 
 def clean(text: str) -> str:
     """Normalize typographic variants; strip a wrapping `$` or `**` and a final period."""
-    if (text.isalnum() and text.isascii()) or _NUMBER.fullmatch(text):
+    if (text.isalnum() and text.isascii()) or PLAIN_NUMBER.fullmatch(text):
         return text
     return _cached(text) if len(text) <= MAX_CACHED_CHARS else _clean(text)
 
@@ -195,9 +196,7 @@ def _clean(text: str) -> str:
             break
     if "$" in text:
         text = _without_dollars(text)
-    for sign, pattern, replacement in _REWRITES:
-        if sign in text:
-            text = pattern.sub(replacement, text)
+    text = _REWRITES.rewritten(text)
     if "\\ldots" in text:
         text = _GOING_ON.sub(_as_repeating, text)
     if "\\overline" in text:
