@@ -39,7 +39,8 @@ def on_ranks(n: int, degree: int, program: Callable[..., T], *arguments: Any) ->
             pickle.loads(line.recv_bytes()) if line.poll(300) else "it hangs" for line in lines
         ]
         for process in processes:
-            process.join()
+            process.join(30)
+            process.kill()  # a rank that hangs, in its program or at its end
     assert not any(map(_is_failure, outcomes)), outcomes
     return cast(T, outcomes[0][0])
 
