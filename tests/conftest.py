@@ -119,6 +119,7 @@ LONGEST = (
 """files that begin first, so that at the end no worker waits long for the other"""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one worker, since its tests share servers and browsers."""
     for item in items:
