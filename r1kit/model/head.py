@@ -101,6 +101,19 @@ def chunked_logprobs(
     return scored
 
 
+@torch.no_grad()
+def chunked_entropies(head: Head, hidden: Tensor, temperature: float) -> Tensor:
+    """Return the entropies [K], in nats, of the next token after hidden states [K, hidden]."""
+    parts = hidden.split(_rows_per_chunk(head))
+    return torch.cat([entropies(head.logits(part).div_(temperature)) for part in parts])
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """Return the entropies [K], in nats, of the distributions with logits [K, V]."""
+    summed: Tensor = torch.special.entr(logits.softmax(-1)).sum(-1)
+    return summed
+
+
 class _ChunkedLogProbs(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -181,8 +194,12 @@ def _add_product(total: Tensor, grad: Tensor, hidden: Tensor) -> None:
         total.add_(grad.T @ hidden)
 
 
+def _rows_per_chunk(head: Head) -> int:
+    return max(1, max_logits(head.weight.device) // len(head.weight))
+
+
 def _chunks(head: Head, n_rows: int, rows: Tensor) -> Iterator[LogitsChunk]:
-    step = max(1, max_logits(head.weight.device) // len(head.weight))
+    step = _rows_per_chunk(head)
     for start in range(0, n_rows, step):
         chunk = slice(start, min(start + step, n_rows))
         tokens = ((rows >= chunk.start) & (rows < chunk.stop)).nonzero()[:, 0]

@@ -16,7 +16,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.model.attention import no_mask
-from r1kit.model.head import chunked_logprobs, head_of, max_logits
+from r1kit.model.head import (
+    chunked_entropies,
+    chunked_logprobs,
+    entropies,
+    head_of,
+    max_logits,
+)
 from r1kit.model.packed import Packed
 from r1kit.model.tree import prefix_tree, starts
 
@@ -42,6 +48,26 @@ def token_logprobs(
     logits = _logits(model, stream, indices)
     scaled = logits if temperature == 1 else logits / temperature  # saves an activation
     return scaled.log_softmax(-1)[inverse, input_ids[mask]]
+
+
+@torch.no_grad()
+def token_entropies(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    lengths: Sequence[int],
+    mask: Tensor,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Return the entropies [mask.sum()], in nats, of the distributions of the masked tokens.
+
+    Arguments and errors are those of `token_logprobs`.
+    """
+    stream, indices, inverse = _predictors(input_ids, lengths, mask)
+    head = head_of(model) if is_large(model, len(indices)) else None
+    if head is not None:
+        hidden = hidden_states(model, *stream)[indices]
+        return chunked_entropies(head, hidden, temperature)[inverse]
+    return entropies(_logits(model, stream, indices) / temperature)[inverse]
 
 
 def is_large(model: PreTrainedModel, n_rows: int) -> bool:

@@ -24,7 +24,7 @@ from r1kit.config import LoraConfig
 from r1kit.errors import ConfigError
 from r1kit.model import causal_lm, checkpoint, lora, sharded_checkpoint, sharding
 from r1kit.model.flops import PassFlops, pass_flops
-from r1kit.model.logprobs import token_logprobs
+from r1kit.model.logprobs import token_entropies, token_logprobs
 from r1kit.model.ranks import Ranks
 from r1kit.model.roles import Role, roles_of
 from r1kit.types import Checkpoint
@@ -238,6 +238,16 @@ class Policy(TrainableModel):
         return sharding.run(self.module, token_logprobs, *scored)
 
     @property
+    def is_sharded(self) -> bool:
+        return sharding.is_sharded(self.module)
+
+    def entropies(
+        self, input_ids: Tensor, lengths: Sequence[int], mask: Tensor, temperature: float = 1.0
+    ) -> Tensor:
+        """Return the entropies behind the masked tokens (`token_entropies`), of whole weights."""
+        return token_entropies(self.module, input_ids, lengths, mask, temperature)
+
+    @property
     def has_reference(self) -> bool:
         return self._reference is not None
 
@@ -245,7 +255,7 @@ class Policy(TrainableModel):
         """Replace the reference with a frozen copy of the current weights, or adapters."""
         if lora.has_adapter(self.module):
             self._reference = AdapterReference(self.module)
-        elif sharding.is_sharded(self.module):
+        elif self.is_sharded:
             self._reference = ShardedReference(self.module)
         else:
             self._reference = CopiedReference(self.module)

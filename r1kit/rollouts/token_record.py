@@ -1,12 +1,13 @@
-"""The tokens of recorded completions with their log-probabilities, for `r1 watch`.
+"""The tokens of recorded completions with log-probabilities and entropies, for `r1 watch`.
 
 A recorded group has them for its first `MAX_RECORDED_TOKENS` tokens, whole completions only, so
-that samples.jsonl grows by at most about 60 kB per group, whatever the model writes.
+that samples.jsonl grows by at most about 90 kB per group, whatever the model writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from r1kit.engines.text import Detokenizer, IncrementalDetokenizer
@@ -16,22 +17,31 @@ MAX_RECORDED_TOKENS = 4096
 _DIGITS = 3
 
 
-def token_records(rollouts: Sequence[Rollout], tokenizer: Any) -> list[dict[str, Any]]:
-    """Return `{"tokens": ["x", "=5"], "logprobs": [-0.01, -1.2]}` of each rollout, or `{}`.
+def n_recorded(rollouts: Sequence[Rollout]) -> int:
+    """Return the number of rollouts whose tokens are recorded, the first ones of their group."""
+    totals = accumulate(len(rollout.completion.token_ids) for rollout in rollouts)
+    return sum(total <= MAX_RECORDED_TOKENS for total in totals)
 
-    The texts of the tokens join to the text of the completion; a token that ends no character, and
-    EOS, have an empty text.
+
+def token_records(
+    rollouts: Sequence[Rollout], tokenizer: Any, entropies: Sequence[list[float]] | None = None
+) -> list[dict[str, Any]]:
+    """Return `{"tokens": ["x", "=5"], "logprobs": [-0.01, -1.2]}` of each rollout.
+
+    `entropies` adds those of each rollout's tokens, in nats. The texts of the tokens join to the
+    text of the completion; a token that ends no character, and EOS, have an empty text.
     """
     records: list[dict[str, Any]] = []
-    n_left = MAX_RECORDED_TOKENS
-    for rollout in rollouts:
-        completion = rollout.completion
-        n_left -= len(completion.token_ids)
-        if n_left < 0:
-            return records + [{}] * (len(rollouts) - len(records))
-        logprobs = [round(value, _DIGITS) for value in completion.logprobs]
-        records.append({"tokens": token_texts(completion, tokenizer), "logprobs": logprobs})
+    for index, rollout in enumerate(rollouts):
+        texts = token_texts(rollout.completion, tokenizer)
+        records.append({"tokens": texts, "logprobs": _rounded(rollout.completion.logprobs)})
+        if entropies is not None:
+            records[-1]["entropies"] = _rounded(entropies[index])
     return records
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, _DIGITS) for value in values]
 
 
 def token_texts(completion: Completion, tokenizer: Any) -> list[str]:

@@ -247,6 +247,8 @@ class AnsweredQuestion(TypedDict, total=False):
     tokens: list[str]
     """text of each token; only of the first completions of a group"""
     logprobs: list[FiniteFloat | None]
+    entropies: list[FiniteFloat | None]
+    """entropy of the distribution behind each token, in nats"""
 
 
 class Showcase(AnsweredQuestion):

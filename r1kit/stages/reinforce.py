@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from threading import Event
-from typing import Self
+from typing import Any, Self
 
 from pydantic import TypeAdapter
 
@@ -23,12 +23,12 @@ from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
-from r1kit.rollouts.metrics import describe, group_record
+from r1kit.rollouts.metrics import describe
 from r1kit.rollouts.rubric import Rubric
-from r1kit.rollouts.token_record import token_records
-from r1kit.rollouts.trajectories import advantage_records, group_trajectories
+from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
+from r1kit.stages.recorded_group import record_group
 from r1kit.stages.step_evaluation import StepEvaluation
 from r1kit.tasks import mix
 from r1kit.train.mismatch import Correction
@@ -96,12 +96,8 @@ def run(
         if config.is_evaluated(state.step):
             metrics |= evaluation.run(state.step)
             started()
-        if state.step % config.sample_every == 0 and step.rollouts:
-            group = step.rollouts[0]
-            tokens = token_records(group.rollouts, policy.tokenizer)
-            advantages = advantage_records(group, config)
-            more = [a | b for a, b in zip(advantages, tokens, strict=True)]
-            context.log_sample(group_record(stage.name, state.step, group, more))
+        if step.record is not None:
+            context.log_sample(step.record)
         context.log(stage.name, state.step, metrics)
         if config.is_saved(state.step):
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
@@ -115,12 +111,20 @@ def run(
     ):
         evaluation = StepEvaluation(context, stage.name, config, policy, sampler)
 
+        def collect(step: int, cursor: int) -> CollectedStep:
+            collected = collector.step(step, cursor)
+            is_recorded = context.ranks.is_first and (step + 1) % config.sample_every == 0
+            if is_recorded and collected.rollouts:
+                group = collected.rollouts[0]
+                collected.record = record_group(stage.name, step + 1, group, policy, config)
+            return collected
+
         def publish(version: int) -> None:
             collector.wait()  # completions in flight belong to the old weights
             weight_sync.publish(policy, version)
 
         ahead = collector.sample_ahead if config.max_staleness and correction else None
-        reinforce(learner, state, collector.step, publish, after_step, ahead)
+        reinforce(learner, state, collect, publish, after_step, ahead)
     if config.load_best_model_at_end:
         context.keep_best(stage.name)
 
@@ -133,6 +137,8 @@ class CollectedStep(Step):
     """this rank's groups, in the order of `groups`"""
     failures: list[str]
     """failures of verifiers on this rank, the first of each round"""
+    record: dict[str, Any] | None = None
+    """one of the groups for samples.jsonl, in the steps that record one"""
 
 
 @dataclass

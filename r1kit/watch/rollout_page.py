@@ -89,14 +89,21 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) and abs(value) < sys.float_info.max else None
 
 
-def token_parts(rollout: dict[str, Any]) -> list[tuple[str, float | None]] | None:
-    """Return the recorded tokens with their log-probabilities; None if there are none."""
+TokenPart = tuple[str, float | None, float | None]
+"""a token, its log-probability, and the entropy of the distribution it was sampled from"""
+
+
+def token_parts(rollout: dict[str, Any]) -> list[TokenPart] | None:
+    """Return the recorded tokens; None if there are none. Runs of before have no entropies."""
     tokens, logprobs = rollout.get("tokens"), rollout.get("logprobs")
     if not isinstance(tokens, list) or not isinstance(logprobs, list):
         return None
+    entropies = rollout.get("entropies")
+    if not isinstance(entropies, list):
+        entropies = [None] * len(tokens)
     return [
-        (str(token), value if isinstance(value, (int, float)) else None)
-        for token, value in zip(tokens, logprobs, strict=False)
+        (str(token), _number(logprob), _number(entropy))
+        for token, logprob, entropy in zip(tokens, logprobs, entropies, strict=False)
     ]
 
 

@@ -56,6 +56,24 @@ def test_chunks_change_neither_values_nor_gradients(
             torch.testing.assert_close(part_gradients[name], gradient, atol=2e-5, rtol=1e-4)
 
 
+def test_entropies_are_those_of_the_whole_distributions(
+    any_model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = logprobs.scored_logits(any_model, IDS, LENGTHS, MASK)
+    expected = torch.distributions.Categorical(logits=logits.detach() / 0.6).entropy()
+    for limit in (2**20, 1, 3 * 258):
+        for module in (head, logprobs):
+            monkeypatch.setattr(module, "max_logits", lambda device, limit=limit: limit)
+        actual = logprobs.token_entropies(any_model, IDS, LENGTHS, MASK, 0.6)
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_entropy_by_hand() -> None:
+    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, -1e4, -1e4, -1e4], [1.0, 1.0, -1e4, -1e4]])
+    expected = torch.tensor([4.0, 1.0, 2.0]).log()
+    torch.testing.assert_close(head.entropies(logits), expected)
+
+
 def scaled(config: Any) -> PreTrainedModel:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -138,6 +138,8 @@ def test_rollouts_are_chosen_read_and_copied(watch: Opened) -> None:
     assert case["text"].startswith("<think>")
     page.locator("label:has-text('Tokens') >> select").select_option("by log-probability")
     page.wait_for_selector(".tokens span[title='log p -2.5, p 0.0821']")
+    page.locator("label:has-text('Tokens') >> select").select_option("by entropy")
+    page.wait_for_selector(".tokens span[title='H 1.5 nat, p 0.0821']")
     page.locator("label:has-text('Tokens') >> select").select_option("by advantage")
     page.wait_for_selector("text=advantage +0.5, the same for every token")
     assert page.locator(".tokens span.raised").count() == 4

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.rollouts import token_record
 from r1kit.rollouts.metrics import group_record
-from r1kit.rollouts.token_record import token_records, token_texts
+from r1kit.rollouts.token_record import n_recorded, token_records, token_texts
 from r1kit.types import Completion
 from tests.groups import RIGHT, WRONG, group
 
@@ -37,12 +37,10 @@ def test_a_group_has_its_first_tokens_and_no_more(
 ) -> None:
     monkeypatch.setattr(token_record, "MAX_RECORDED_TOKENS", 5)
     rollouts = [RIGHT, WRONG, RIGHT]  # 2, 3 and 2 tokens
-    records = token_records(rollouts, tokenizer)
-    assert [record.get("logprobs") for record in records] == [
-        [-0.5, -1.5],
-        [-2.0, -1.0, -1.0],
-        None,
-    ]
+    assert [n_recorded(rollouts[:n]) for n in range(4)] == [0, 1, 2, 2]
+    records = token_records(rollouts[:2], tokenizer, [[0.12345, 1.0], [0.0, 2.0, 3.0]])
+    assert [record["logprobs"] for record in records] == [[-0.5, -1.5], [-2.0, -1.0, -1.0]]
+    assert [record["entropies"] for record in records] == [[0.123, 1.0], [0.0, 2.0, 3.0]]
     line = group_record("zero", 5, group(*rollouts), records)
     assert ["tokens" in rollout for rollout in line["rollouts"]] == [True, True, False]
     assert line["rollouts"][0]["extracted"] == "5"

@@ -31,6 +31,7 @@ def rollout(step: int, place: int, text: str = "") -> dict[str, Any]:
         "finish": "stop",
         "tokens": tokens,
         "logprobs": [-0.01, -2.5, 0.0, None],
+        "entropies": [0.05, 1.5, 0.0, None],
     }
 
 

@@ -85,7 +85,9 @@ def test_a_group_is_read_with_its_parts(index: RolloutIndex) -> None:
         {"text": "try 4. "}, {"text": "wait", "is_reflection": True}, {"text": ", no. yes"},
     ]  # fmt: skip
     assert rollout["answer"] == [{"text": "5"}]
-    assert rollout["tokens"][1:] == [("try 4. wait, no. yes", -2.5), ("</think>", 0.0), ("5", None)]
+    assert rollout["tokens"][1:] == [
+            ("try 4. wait, no. yes", -2.5, 1.5), ("</think>", 0.0, 0.0), ("5", None, None),
+        ]  # fmt: skip
     assert rollout["score"] - page["mean_score"] == pytest.approx(0.75)
     assert group_page(index, 99) is None
 

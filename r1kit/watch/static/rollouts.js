@@ -189,6 +189,7 @@ export class Rollouts {
       rollout.tokens?.length ? el("label", { class: "switch soft" }, t("Tokens"), el("select", { "data-focus": "tokens", onchange: (event) => { this.opened = ""; this.app.go({ tokens: event.target.value }); } },
         Object.entries(shownTokens(rollout)).map(([value, text]) => el("option", { value, selected: (this.app.state.tokens ?? "") === value }, t(text))))) : null,
       rollout.tokens?.length && this.app.state.tokens === "logprob" ? surprising(rollout.tokens)
+        : this.app.state.tokens === "entropy" && hasEntropies(rollout) ? uncertain(rollout.tokens)
         : rollout.tokens?.length && this.app.state.tokens === "advantage" && rollout.advantage !== null ? advantaged(rollout) : [
       rollout.thinking ? el("section", { class: "thinking" }, el("h4", {}, t("Thinking")), el("p", { dir: "auto" }, parts(rollout.thinking))) : null,
       el("section", { class: "answer" }, el("h4", {}, t("Answer")),
@@ -232,7 +233,19 @@ function surprising(tokens) {
     el("p", { class: "soft scale" }, `${t("certain")} `, [0, 1, 2, 3, 4].map((nats) => el("span", { style: { "--strength": `${(70 * nats) / 4}%` } }, `−${nats}`)), ` ${t("surprising, in nats")}`));
 }
 
-const shownTokens = (rollout) => ({ "": "as text", logprob: "by log-probability", ...(rollout.advantage === null ? {} : { advantage: "by advantage" }) });
+// Every token on a ground that is the darker the less the policy knew which token would be next.
+function uncertain(tokens) {
+  return el("section", { class: "tokens" }, el("h4", {}, t("Completion, token by token")),
+    el("p", { dir: "auto" }, tokens.map(([text, logprob, entropy]) => {
+      const strength = entropy === null ? 0 : Math.min(1, entropy / 2);
+      const title = entropy === null ? t("not recorded") : `H ${entropy} nat${logprob === null ? "" : `, p ${number(Math.exp(logprob))}`}`;
+      return el("span", { style: { "--strength": `${Math.round(70 * strength)}%` }, title }, text || "·");
+    })),
+    el("p", { class: "soft scale" }, `${t("one continuation")} `, [0, 0.5, 1, 1.5, 2].map((nats) => el("span", { style: { "--strength": `${35 * nats}%` } }, `${nats}`)), ` ${t("many, entropy in nats")}`));
+}
+
+const hasEntropies = (rollout) => rollout.tokens?.some(([, , entropy]) => entropy !== null) ?? false;
+const shownTokens = (rollout) => ({ "": "as text", logprob: "by log-probability", ...(hasEntropies(rollout) ? { entropy: "by entropy" } : {}), ...(rollout.advantage === null ? {} : { advantage: "by advantage" }) });
 
 // Every token of a completion has the advantage of the completion, so that the ground is the same everywhere.
 function advantaged({ tokens, advantage }) {
