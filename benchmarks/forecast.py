@@ -114,8 +114,8 @@ def compare(case: Case) -> dict[str, Any]:
 
 def phases_of(made: Forecast, stage: str) -> dict[str, float]:
     """Return the forecast memory of each phase of a stage in GB."""
-    [found] = [item for item in made.stages if item.name == stage]
-    return {phase: round(sum(parts.values()) / 1e9, 3) for phase, parts in found.phases.items()}
+    [planned] = [item for item in made.stages if item.name == stage]
+    return {phase: round(sum(parts.values()) / 1e9, 3) for phase, parts in planned.phases.items()}
 
 
 def run(recipe: config.Recipe, folder: Path) -> tuple[float, list[dict[str, Any]]]:

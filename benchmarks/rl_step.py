@@ -245,8 +245,8 @@ def environment(n_cores: int, busy: float) -> dict[str, Any]:
     installed = [str(PEER_PYTHON), "-m", "pip", "freeze"]
     peers = subprocess.run(installed, check=True, capture_output=True, text=True).stdout
     wanted = {line.partition("==")[0] for line in REQUIREMENTS.read_text().split()}
-    found = (line.split("==") for line in peers.split() if line.partition("==")[0] in wanted)
-    return machine(n_cores, busy) | {"peers": dict(found)}
+    versions = (line.split("==") for line in peers.split() if line.partition("==")[0] in wanted)
+    return machine(n_cores, busy) | {"peers": dict(versions)}
 
 
 def machine(n_cores: int, busy: float) -> dict[str, Any]:

@@ -86,11 +86,11 @@ class Server:
     def start(self, folder: Path) -> None:
         """Start the server and wait until it answers; on failure keep the last line of its log."""
         log = folder / f"{self.name}.log"
-        with log.open("wb") as said:
+        with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*self.command, "--port", str(self.port)],
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 cwd=rl_step.ROOT,
                 env=os.environ | ENVIRONMENT | self.env,
                 start_new_session=True,
@@ -228,7 +228,7 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
     ours = [sys.executable, *serve]
     peer = [str(rl_step.PEER_PYTHON), "-c", TRANSFORMERS, "serve", str(model)]
     peer += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]
-    found = [
+    servers = [
         Server(OURS, ours, model.name, next(ports)),
         *(
             [Server(f"{OURS}-before", [str(before), *serve], model.name, next(ports))]
@@ -242,12 +242,12 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
         vllm = [str(VLLM), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
         vllm += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
         env = {"VLLM_CPU_KVCACHE_SPACE": "2"}
-        found.append(Server("vllm", vllm, str(model), next(ports), env=env))
+        servers.append(Server("vllm", vllm, str(model), next(ports), env=env))
         rarer = [*vllm, "--stream-interval", "4"]  # tokens per event; ours come by time
-        found.append(Server("vllm-rarer", rarer, str(model), next(ports), env=env))
+        servers.append(Server("vllm-rarer", rarer, str(model), next(ports), env=env))
     else:
         console.print(f"No vLLM at {VLLM}: `make vllm` makes it. It is left out.", markup=False)
-    return found
+    return servers
 
 
 def free_ports(n: int) -> list[int]:

@@ -72,10 +72,10 @@ def soak(work: load_test.LoadRequest, pid: int, disconnects: int, requests: int)
 
     def whole(places: range) -> list[str]:
         kinds = [place % KINDS for place in places]
-        told = zip(kinds, load_test.ask_all(work, kinds, CONCURRENCY), strict=True)
+        streams = zip(kinds, load_test.ask_all(work, kinds, CONCURRENCY), strict=True)
         return [
             stream.error or f"request {kind} said something else"
-            for kind, stream in told
+            for kind, stream in streams
             if stream.error or stream.text != first[kind].text
         ]
 
@@ -144,13 +144,13 @@ def left_behind(url: str) -> list[str]:
     end = time.monotonic() + IDLE_S
     while True:
         text = httpx.get(f"{url}/metrics").text
-        found = re.findall(
+        gauges = re.findall(
             r"^(r1_completions_(?:running|waiting)\S*) ([0-9.e+]+)$", text, re.MULTILINE
         )
-        left = [f"left behind: {name} = {value}" for name, value in found if float(value)]
-        if found and (not left or time.monotonic() > end):
+        left = [f"left behind: {name} = {value}" for name, value in gauges if float(value)]
+        if gauges and (not left or time.monotonic() > end):
             return left
-        if not found:
+        if not gauges:
             return ["the server has no gauges of running requests any more"]
         time.sleep(0.5)
 

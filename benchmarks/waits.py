@@ -148,22 +148,22 @@ def race(
 def measure(server: Server, texts: Sequence[str]) -> Measured:
     """Return the measured seconds; `texts` are three long prompts that are new to this server."""
     hi, long = ask(server, "hi", SHORT_TOKENS), ask(server, texts[0], SHORT_TOKENS)
-    found = {"hi": hi.first_s, "hi_whole": _whole(hi), "long": long.first_s}
+    seconds = {"hi": hi.first_s, "hi_whole": _whole(hi), "long": long.first_s}
     with ThreadPoolExecutor() as threads:
         behind = threads.submit(ask, server, texts[1], SHORT_TOKENS)
         until_it_waits(server, behind)
         time.sleep(AFTER_S)
         hi = ask(server, "hi", SHORT_TOKENS)
-        found |= {
+        seconds |= {
             "hi_behind": hi.first_s,
             "hi_behind_whole": _whole(hi),
             "long_with_hi": behind.result().first_s,
         }
         stream = threads.submit(ask, server, "hello", STREAM_TOKENS)
         time.sleep(AFTER_S)
-        found["long_with_stream"] = ask(server, texts[2], SHORT_TOKENS).first_s
+        seconds["long_with_stream"] = ask(server, texts[2], SHORT_TOKENS).first_s
         gaps = stream.result().gaps_s
-    return found | {"gap_median": median(gaps), "gap_longest": max(gaps)}
+    return seconds | {"gap_median": median(gaps), "gap_longest": max(gaps)}
 
 
 def until_it_waits(server: Server, asked: Future[client.TimedStream]) -> None:
@@ -175,9 +175,9 @@ def until_it_waits(server: Server, asked: Future[client.TimedStream]) -> None:
 
 def ask(server: Server, text: str, max_tokens: int) -> client.TimedStream:
     """Send a request and return its streamed answer."""
-    said = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
+    fields = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
     url = f"http://127.0.0.1:{server.port}/v1"
-    asked = client.LoadRequest(url, server.model, max_tokens=max_tokens, extra=said)
+    asked = client.LoadRequest(url, server.model, max_tokens=max_tokens, extra=fields)
     [stream] = client.ask_all(asked, [0], 1)
     if stream.error is not None:
         sys.exit(f"{server.name}: {stream.error}")

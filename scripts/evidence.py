@@ -111,8 +111,8 @@ def keep(runs: list[RunContents], recipe: Path, out: Path, options: list[str]) -
                 short = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
                 file.write(json.dumps(short) + "\n")
     (out / "samples.md").write_text(samples(runs[0]), encoding="utf-8")
-    kept = [kept_run(path) for path in sorted(out.glob("results-seed*.json"))]
-    text = summary(kept, recipe.stem, out) + origin(runs, recipe, options)
+    runs_of_seeds = [kept_run(path) for path in sorted(out.glob("results-seed*.json"))]
+    text = summary(runs_of_seeds, recipe.stem, out) + origin(runs, recipe, options)
     (out / "README.md").write_text(text, encoding="utf-8")
 
 

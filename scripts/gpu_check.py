@@ -99,15 +99,15 @@ def main() -> None:
 
 
 def ways() -> list[Way]:
-    found = [
+    own = [
         Way("own sampler", []),
         Way("FSDP2", TORCHRUN, ("compute.data_parallel_shard_degree=-1",)),
     ]
     if importlib.util.find_spec("vllm") is None:
         say("vLLM is not installed: its way is left out")
-        return found
+        return own
     changes = ("sampler.kind=vllm", f'sampler.vllm_args="{VLLM_ARGS}"')
-    return [*found, Way("vLLM on the same GPU", [], changes)]
+    return [*own, Way("vLLM on the same GPU", [], changes)]
 
 
 def started(way: Way, run: Path, changes: tuple[str, ...]) -> str | None:

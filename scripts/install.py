@@ -79,8 +79,8 @@ def install(python: str, arguments: list[str]) -> None:
         for line in pip.stdout:
             if not _PROGRESS.match(line):
                 last.append(line)
-            if told := shown.told(line):
-                print(told, end="", flush=True)
+            if text := shown.filter(line):
+                print(text, end="", flush=True)
     print(shown.end(), end="", flush=True)
     if pip.returncode:
         sys.exit("".join(last) + "pip could not install r1kit; above is what it said.")
@@ -93,15 +93,15 @@ class Shown:
         self._is_terminal = is_terminal
         self._now = ""
 
-    def told(self, line: str) -> str:
+    def filter(self, line: str) -> str:
         """Return the text to print for a line of pip's, or ""."""
-        if found := _DOWNLOADING.match(line):
-            name, size, unit = found.groups()
+        if match := _DOWNLOADING.match(line):
+            name, size, unit = match.groups()
             self._now = f"  {name}, {size} {unit}"
             is_large = unit != "kB" and float(size) >= LARGE_MB
             return self._line(self._now) if self._is_terminal else f"{self._now}\n" * is_large
-        if (found := _PROGRESS.match(line)) and self._is_terminal and int(found[2]):
-            return self._line(f"{self._now}: {100 * int(found[1]) // int(found[2])} %")
+        if (match := _PROGRESS.match(line)) and self._is_terminal and int(match[2]):
+            return self._line(f"{self._now}: {100 * int(match[1]) // int(match[2])} %")
         if line.startswith("Installing collected packages"):
             return self._line("  installing ...") if self._is_terminal else "  installing ...\n"
         return ""

@@ -85,17 +85,17 @@ def main() -> None:
 
 def sets() -> dict[str, list[Answer]]:
     """Return the sets of answers by name; those of real problems only if the data is present."""
-    found: dict[str, list[Answer]] = {}
+    answers: dict[str, list[Answer]] = {}
     math500 = rows_of("math500_test.jsonl.gz")
     if math500:
         golds = [row["answer"] for row in math500]
         following = [*golds[1:], golds[0]]
         pairs = list(zip(golds, following, strict=True))
-        found["MATH-500, own solution"] = [
+        answers["MATH-500, own solution"] = [
             Answer(row["answer"], row["solution"], True) for row in math500
         ]
-        found["MATH-500, next row's answer"] = [other(gold, answer) for gold, answer in pairs]
-        found["plain answers of MATH-500"] = [
+        answers["MATH-500, next row's answer"] = [other(gold, answer) for gold, answer in pairs]
+        answers["plain answers of MATH-500"] = [
             answer
             for gold, after in pairs
             if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(after)
@@ -103,17 +103,17 @@ def sets() -> dict[str, list[Answer]]:
         ]
     for split in ("test", "train"):
         if rows := rows_of(f"gsm8k_{split}.jsonl.gz"):
-            found[f"GSM8K {split}, own solution"] = [gsm8k(row) for row in rows]
+            answers[f"GSM8K {split}, own solution"] = [gsm8k(row) for row in rows]
     labelled = read(ROOT / "tests/verify/math/labelled.jsonl")
-    found["odd formats (tests/verify/math/labelled.jsonl)"] = [
+    answers["odd formats (tests/verify/math/labelled.jsonl)"] = [
         Answer(row["gold"], row["text"], row["label"]) for row in labelled
     ]
     exploits = read(ROOT / "tests/verify/math/exploits.jsonl")
-    found["real answers (tests/verify/cases)"] = real_answers()
-    found["exploits (tests/verify/math/exploits.jsonl)"] = [
+    answers["real answers (tests/verify/cases)"] = real_answers()
+    answers["exploits (tests/verify/math/exploits.jsonl)"] = [
         Answer(row["gold"], exploit(row), False) for row in exploits
     ]
-    return found
+    return answers
 
 
 def real_answers() -> list[Answer]:
@@ -179,13 +179,13 @@ def score(answers: Iterable[Answer], judge: Judge) -> Score:
     return Score([verdict for verdict, _ in results], [ms for _, ms in results])
 
 
-def row(name: str, n: str, verifier: str, answers: list[Answer], found: Score, faster: str) -> str:
-    pairs = list(zip(answers, found.verdicts, strict=True))
-    ms = sorted(found.ms)
+def row(name: str, n: str, verifier: str, answers: list[Answer], score: Score, faster: str) -> str:
+    pairs = list(zip(answers, score.verdicts, strict=True))
+    ms = sorted(score.ms)
     cells = [
         share(sum(v is True for a, v in pairs if not a.label), sum(not a.label for a in answers)),
         share(sum(v is False for a, v in pairs if a.label), sum(a.label for a in answers)),
-        str(sum(v is None for v in found.verdicts)),
+        str(sum(v is None for v in score.verdicts)),
         *(f"{value:.3g}" for value in (statistics.median(ms), ms[int(len(ms) * 0.99)], ms[-1])),
     ]
     return "| " + " | ".join([name, n, verifier, *cells, faster]) + " |"
@@ -206,8 +206,8 @@ def disagreement(name: str, answers: list[Answer], mine: Score, yours: Score) ->
     undecided = sum(m is None and y is a.label for a, m, y in trios)
     worse = sum(m is (not a.label) and y is a.label for a, m, y in trios)
     against = [f"`{a.text[-40:]}` for `{a.gold}`" for a, m, _ in trios if m is (not a.label)]
-    said = f"- {name}: {better} better than Math-Verify alone, {undecided} undecided, {worse} worse"
-    return f"{said}; ours against the label: {', '.join(against)}." if against else f"{said}."
+    line = f"- {name}: {better} better than Math-Verify alone, {undecided} undecided, {worse} worse"
+    return f"{line}; ours against the label: {', '.join(against)}." if against else f"{line}."
 
 
 if __name__ == "__main__":

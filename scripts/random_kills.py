@@ -94,8 +94,8 @@ def _without_clocks(row: dict[str, Any]) -> dict[str, Any]:
 def _without_wall(value: Any) -> Any:
     """Leave out seconds, and the checksum over them."""
     if isinstance(value, dict):
-        kept = (key for key in value if key not in ("wall_s", "checksum"))
-        return {key: _without_wall(value[key]) for key in kept}
+        keys = (key for key in value if key not in ("wall_s", "checksum"))
+        return {key: _without_wall(value[key]) for key in keys}
     return value
 
 

@@ -84,8 +84,8 @@ def named(run: Path, stage: str, folder: Path) -> Path:
 def address(server: subprocess.Popen[str]) -> str:
     assert server.stderr is not None
     for line in server.stderr:
-        if found := re.search(r"http://\S+", line):
-            return found.group()
+        if match := re.search(r"http://\S+", line):
+            return match.group()
     raise SystemExit("The server did not start.")
 
 
@@ -141,11 +141,11 @@ def take_moving(url: str, out: Path) -> None:
 def moving_picture(frames: list[bytes], path: Path) -> None:
     """Write the screenshots as an animation; of many, those at equal distances."""
     step = max(1, len(frames) // MAX_FRAMES)
-    kept = [Image.open(BytesIO(frame)).convert("RGB") for frame in (*frames[:-1:step], frames[-1])]
-    durations = [FRAME_MS] * (len(kept) - 1) + [LAST_MS]
-    kept[0].save(path, save_all=True, append_images=kept[1:], duration=durations, loop=0,
+    shown = [Image.open(BytesIO(frame)).convert("RGB") for frame in (*frames[:-1:step], frames[-1])]
+    durations = [FRAME_MS] * (len(shown) - 1) + [LAST_MS]
+    shown[0].save(path, save_all=True, append_images=shown[1:], duration=durations, loop=0,
                  quality=60, method=4)  # fmt: skip
-    print(f"{path}: {len(kept)} of {len(frames)} frames, {path.stat().st_size / 1e6:.2f} MB")
+    print(f"{path}: {len(shown)} of {len(frames)} frames, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def watch(run: Path, runs: list[Path], out: Path) -> None:

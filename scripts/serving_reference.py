@@ -49,13 +49,13 @@ def fields(model: type[BaseModel]) -> str:
     elsewhere = set() if model is ignored.IgnoredParams else set(ignored.IgnoredParams.model_fields)
     if model in WITH_THINKING_ELSEWHERE:
         elsewhere |= set(thinking.ThinkingParams.model_fields)
-    told = model.model_json_schema()
-    required = set(told.get("required", ()))
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
     names = {field.alias or name: name for name, field in model.model_fields.items()}
     meanings = RECIPE["meanings"](model)
     rows = [
         [f"`{name}`" + " (required)" * (name in required), allowed(of), meanings[names[name]]]
-        for name, of in told["properties"].items()
+        for name, of in schema["properties"].items()
         if name not in elsewhere
     ]
     lines: str = RECIPE["table"](["field", "allowed", "meaning"], rows)

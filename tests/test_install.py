@@ -23,13 +23,13 @@ Successfully installed rich-15.0.0 torch-2.13.0+cpu
 
 def test_a_log_is_told_of_what_is_large() -> None:
     shown = SCRIPT["Shown"](is_terminal=False)
-    output = "".join(map(shown.told, PIP.splitlines(keepends=True))) + shown.end()
+    output = "".join(map(shown.filter, PIP.splitlines(keepends=True))) + shown.end()
     assert output == "  torch, 186.9 MB\n  installing ...\n"
 
 
 def test_a_terminal_has_one_line_that_changes() -> None:
     shown = SCRIPT["Shown"](is_terminal=True)
-    output = "".join(map(shown.told, PIP.splitlines(keepends=True))) + shown.end()
+    output = "".join(map(shown.filter, PIP.splitlines(keepends=True))) + shown.end()
     assert "\n" not in output
     lines = output.split("\r\x1b[K")
     assert "  torch, 186.9 MB: 50 %" in lines

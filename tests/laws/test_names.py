@@ -32,7 +32,8 @@ def test_no_variable_is_named_by_a_verb_alone() -> None:
     """`found` and `kept` say what was done to a value, and not what it is."""
     verbs = {"found", "kept", "said", "told"}
     named = []
-    for path in sorted((ROOT / "r1kit").rglob("*.py")):
+    folders = (ROOT / name for name in ("r1kit", "benchmarks", "scripts"))
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 name = node.id
