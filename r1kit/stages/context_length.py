@@ -18,7 +18,7 @@ def sampled_lengths(recipe: Recipe, student: StudentConfig | None = None) -> Sam
         return lengths | ({} if twin is None else {"distill.twin.max_tokens": twin.max_tokens})
     for stage in STAGES:
         section = getattr(recipe, stage, None)
-        if isinstance(section, RLConfig):
+        if isinstance(section, RLConfig) and section.n_steps:  # R1-Zero may be left out
             lengths[f"{stage}.max_tokens"] = section.max_tokens
         elif isinstance(section, FineTuneConfig) and section.traces is None:
             lengths[f"{stage}.sample.max_tokens"] = section.sample.max_tokens

@@ -83,6 +83,7 @@ def test_zero_is_left_out_by_its_steps() -> None:
     cold: Json = {**tasks, "cold_start": {"traces": "traces.jsonl"}, "reasoning": {}}
     stages = plan(config.parse(cold, "t"))
     assert [stage.name for stage in stages] == ["base", "cold_start", "reasoning"]
+    assert "zero.max_tokens" not in sampled_lengths(config.parse(cold, "t"))
     with pytest.raises(ConfigError, match=r"cold_start needs zero, and zero\.n_steps is 0"):
         plan(config.parse({**cold, "cold_start": {}}, "t"))
     with pytest.raises(ConfigError, match=r"reasoning\.n_steps needs at least 1 \(it is 0\)"):
