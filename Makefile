@@ -20,7 +20,7 @@ READY := $(VENV)/.ready
 demo: setup  # R1-Zero, nine minutes on two cores; `r1 watch runs/tiny` shows it meanwhile
 	$(BIN)/r1 run tiny --to zero
 
-recipe: setup  # goes on from there to R1 and its students
+recipe: setup  # continues from there to R1 and its students
 	$(BIN)/r1 run tiny
 
 real: setup  # R1-Zero on a real pretrained model, SmolLM2-135M, from a Python package that carries it

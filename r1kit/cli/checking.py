@@ -27,7 +27,7 @@ Examples:
 
 A question: {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
 
-What was sampled is kept in data.jsonl.rollouts: the same command goes on where it stopped.
+What was sampled is kept in data.jsonl.rollouts: the same command continues where it stopped.
 """
 VERIFY_EXAMPLES = """
 Examples:
@@ -116,7 +116,7 @@ def sample(
     from r1kit.types import SamplingParams
 
     console = Console()
-    with sentences(console, advice="What was sampled is kept; the same command goes on."):
+    with sentences(console, advice="What was sampled is kept; the same command continues."):
         from r1kit.rollouts import sample as sampling
 
         if split not in ("train", "held_out"):

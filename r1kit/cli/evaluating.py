@@ -30,7 +30,7 @@ Examples:
 
   r1 eval grade evals/a --policy strict
 
-The same command goes on where it stopped, also with a larger --limit or --samples.
+The same command continues where it stopped, also with a larger --limit or --samples.
 """
 
 
@@ -165,7 +165,7 @@ def evaluate(
 ) -> None:
     """Measure a model on benchmarks, with error bars and the protocol of every score."""
     console = Console()
-    with sentences(console, advice="What was sampled is kept; the same command goes on."):
+    with sentences(console, advice="What was sampled is kept; the same command continues."):
         from r1kit.engines.vllm.flags import VllmFlags
         from r1kit.evals import run
         from r1kit.evals.evaluate import EvalOptions

@@ -37,7 +37,7 @@ Examples:
 
   torchrun --nproc-per-node 2 -m r1kit run tiny
 
-An existing run goes on where it stopped: give the same command again.
+An existing run continues where it stopped: give the same command again.
 """
 SHOW_EXAMPLES = """
 Examples:

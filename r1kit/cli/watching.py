@@ -42,7 +42,7 @@ def watch(
 ) -> None:
     """Watch runs in the browser, while they train and afterwards; reads their folders only."""
     console = Console()
-    with sentences(console, advice="The run goes on."):
+    with sentences(console, advice="The run continues."):
         require("starlette")
         from r1kit.watch import server
 

@@ -27,7 +27,7 @@ WRITTEN_EVERY_S = 1.0
 class ProgressFileObserver(ForwardingObserver):
     """An observer that forwards calls to `inner`, and writes progress.json at most once a second.
 
-    A file that cannot be written is left out: the run goes on.
+    A file that cannot be written is left out: the run continues.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The log of an evaluation's completions: each is appended before it is graded.
 
 The first line holds the settings, every other line one completion or failure. The file only grows
-and has one writer at a time; a killed evaluation goes on with the completions it lacks.
+and has one writer at a time; a killed evaluation continues with the completions it lacks.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def run(
     """Measure a model, write the result, and print it.
 
     Raises an R1Error before anything is sampled, or an EngineError in the middle; what was sampled
-    is kept, and the same command goes on.
+    is kept, and the same command continues.
     """
     errors = Console(stderr=True)
     specs, optional = find_benchmarks(suite)
@@ -58,7 +58,7 @@ def run(
             n_done = sum(m.n_done for m in measurements)
             raise EngineError(
                 f"{error} {n_done:,} of {sum(m.n_total for m in measurements):,} completions are "
-                f"kept in {folder}; the same command goes on."
+                f"kept in {folder}; the same command continues."
             ) from None
         overlaps = contamination(model_options.model, measurements)
         result = result_of(evaluation, options, model, overlaps)

@@ -71,7 +71,7 @@ def modelfile(
     """Return the text of a Modelfile for the file `gguf` beside it."""
     stops = [str(token) for token in tokenizer.convert_ids_to_tokens(sorted(eos_ids))]
     if isinstance(renderer_of(tokenizer), R1ZeroRenderer):
-        stops.append(" User:")  # where a base goes on with a question of its own
+        stops.append(" User:")  # where a base continues with a question of its own
     lines = [f"FROM ./{gguf}", f"PARAMETER temperature {TEMPERATURE}", f"PARAMETER top_p {TOP_P}"]
     lines.append(f"PARAMETER num_ctx {min(max_positions or DEFAULT_CONTEXT, MAX_CONTEXT)}")
     lines += [f"PARAMETER stop {json.dumps(text, ensure_ascii=False)}" for text in stops]

@@ -79,7 +79,7 @@ class ApiClient:
         return "thinking_budget" in self._capabilities.get(model, ())
 
     def can_continue(self, model: str) -> bool:
-        """Return True if the model goes on with the beginning of an answer."""
+        """Return True if the model continues with the beginning of an answer."""
         return "prefix" in self._capabilities.get(model, ())
 
     async def follow(

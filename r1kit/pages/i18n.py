@@ -28,7 +28,7 @@ WORDS: dict[str, dict[str, str]] = {
         "filtered": "The server ended the answer here ({0}).",
         "busy": "Too many questions at once. Wait a moment, then ask again.",
         "restore": "Restore the deleted chat", "next": "Next:",
-        "away": "The server does not answer; is r1 serve still running? This page goes on by "
+        "away": "The server does not answer; is r1 serve still running? This page continues by "
                 "itself as soon as the server is back.",
         "unkept": "This browser has no room to keep this chat. Export it, or delete other chats.",
         # settings of an answer

@@ -237,7 +237,7 @@ class Context:
     def keep_best(self, stage: str) -> None:
         """Delete the checkpoints after the best evaluated one, which so becomes the stage's.
 
-        After a kill before the stage is finished, training goes on from there and ends the same.
+        After a kill before the stage is finished, training continues from there and ends the same.
         """
         if self.run is not None and (best := self.run.keep_best(stage)) is not None:
             self.note(f"{stage} ends with its best checkpoint, {best.name}.")

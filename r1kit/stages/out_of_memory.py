@@ -22,7 +22,7 @@ NEW_RUN = {
     "compute.dtype": " (in a new run)",
     "lora.r": " (in a new run, which trains adapters)",
 }
-"""what to add to a setting that a run cannot change while it goes on"""
+"""what to add to a setting that a run cannot change while it runs"""
 _CPU_MESSAGE = "can't allocate memory"
 """part of the message of torch's RuntimeError on a CPU"""
 _ENGINES = str(Path("r1kit") / "engines")

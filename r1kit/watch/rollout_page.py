@@ -94,7 +94,7 @@ TokenPart = tuple[str, float | None, float | None]
 
 
 def token_parts(rollout: dict[str, Any]) -> list[TokenPart] | None:
-    """Return the recorded tokens; None if there are none. Runs of before have no entropies."""
+    """Return the recorded tokens; None if there are none. Older runs have no entropies."""
     tokens, logprobs = rollout.get("tokens"), rollout.get("logprobs")
     if not isinstance(tokens, list) or not isinstance(logprobs, list):
         return None

@@ -143,7 +143,9 @@ def test_a_judge_that_is_down_ends_the_evaluation_which_goes_on_later(
     with scripted(model) as server:
         with (
             scripted([refusal(401, "no more")]) as judge,
-            pytest.raises(EngineError, match="3 of 3 completions are kept .*same command goes on"),
+            pytest.raises(
+                EngineError, match="3 of 3 completions are kept .*same command continues"
+            ),
         ):
             measure(server.url, "simpleqa", data, out, judge.url)
         with scripted(likes_the_longer) as judge:

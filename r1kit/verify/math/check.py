@@ -205,7 +205,7 @@ def _refusal(gold: str, answer: str) -> Decision | None:
     if any(units.canonical(word) is None or not units.is_measure(word) for word in foreign):
         return Decision(False, "words that the gold answer has not")
     if "\\ldots" not in gold and _GOES_ON.search(answer):
-        return Decision(False, "a number that goes on")
+        return Decision(False, "a number that continues")
     for shape in (_NOT_VALUES, _LONG_DECIMAL, _SUBSCRIPTED_NUMBER):
         if (match := shape.search(answer)) and not shape.search(gold):
             return Decision(False, f"{match[0]!r} where the gold answer has none")
