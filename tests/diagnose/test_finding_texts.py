@@ -9,7 +9,8 @@ import pytest
 
 from r1kit.diagnose import Finding, diagnose
 from r1kit.diagnose.finding_texts import FINDING_TEXTS
-from tests.diagnose.test_diagnose import RECIPES, SICK_RL, SICK_SUPERVISED, healthy
+from tests.diagnose.test_advice import RECIPES, SICK_RL, SICK_SUPERVISED
+from tests.diagnose.test_diagnose import healthy
 
 SOURCES = "".join(
     path.read_text(encoding="utf-8")
