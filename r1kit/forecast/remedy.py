@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from r1kit.config import parse
 from r1kit.errors import ConfigError
@@ -12,11 +13,14 @@ from r1kit.forecast.hardware import GPUS
 from r1kit.forecast.recipe_forecast import USABLE, Forecast
 from r1kit.forecast.setting import precision
 from r1kit.forecast.timings import WEIGHTS_SHARE
+from r1kit.stages.context_length import sampled_lengths
 from r1kit.stages.less_memory import RecipeChange, less_memory, setting_of
 from r1kit.stages.plan import merge_settings
 
 GPU_SHARES = (0.6, 0.45, 0.3, 0.2)
 """shares of a GPU that are tried for the vLLM that samples beside the learner"""
+SHORTEST = 256
+"""tokens of the shortest completions that are tried"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,45 @@ def one_change(forecast: Forecast) -> Remedy | None:
         if _tried(forecast, strongest[:n]) is not None:
             return _tried(forecast, _mildest(forecast, kinds[:n], strongest[:n]))
     return None
+
+
+@dataclass(frozen=True)
+class LengthRemedy:
+    """Completions that fit, if necessary with other changes, where no change of settings does."""
+
+    longest: int
+    """tokens of the longest completion that the recipe allows"""
+    max_tokens: int
+    """tokens of completions that fit"""
+    changes: tuple[str, ...] = ()
+
+
+def shorter_completions(forecast: Forecast) -> LengthRemedy | None:
+    """Return the longest completions that fit, by halving; None if even the shortest do not.
+
+    A sequence is computed on one GPU, so that its length has a limit that no number of GPUs lifts.
+    """
+    longest = max(sampled_lengths(forecast.recipe).values())
+    lengths = [longest >> n for n in range(1, 20) if longest >> n >= SHORTEST]
+    if not lengths or _limited(forecast, lengths[-1]) is None:
+        return None
+    return next(filter(None, (_limited(forecast, n) for n in lengths)))
+
+
+def _limited(forecast: Forecast, max_tokens: int) -> LengthRemedy | None:
+    """Return what makes the recipe fit with no completion longer than that; None if nothing."""
+    recipe, allowed = forecast.recipe.model_dump(), sampled_lengths(forecast.recipe)
+    longest = max(allowed.values())
+    for key, length in allowed.items():
+        change: dict[str, Any] = {"max_tokens": min(length, max_tokens)}
+        for section in reversed(key.split(".")[:-1]):
+            change = {section: change}
+        recipe = merge_settings(recipe, change)
+    limited = forecast.with_recipe(parse(recipe, "the recipe"))
+    if limited.fits:
+        return LengthRemedy(longest, max_tokens)
+    remedy = one_change(limited)
+    return None if remedy is None else LengthRemedy(longest, max_tokens, remedy.changes)
 
 
 def _smaller_server(forecast: Forecast) -> list[RecipeChange]:

@@ -17,7 +17,7 @@ from rich.text import Text
 from r1kit.console.formatting import duration, percent
 from r1kit.forecast.phases import PARTS, PHASES, peak
 from r1kit.forecast.recipe_forecast import Forecast
-from r1kit.forecast.remedy import one_change, sufficient_gpu
+from r1kit.forecast.remedy import one_change, shorter_completions, sufficient_gpu
 from r1kit.forecast.scaling import longest, scaling
 from r1kit.forecast.stage_parts import StageForecast
 from r1kit.runs.stage_specs import family
@@ -92,11 +92,18 @@ def advice(forecast: Forecast) -> str:
     """Return the change that makes a recipe fit, in words."""
     remedy = one_change(forecast)
     if remedy is not None:
-        options = " ".join(f"--set {shlex.quote(change)}" for change in remedy.changes)
-        return f"{options} needs {remedy.forecast.needed / GB:.1f} GB"
+        return f"{_options(remedy.changes)} needs {remedy.forecast.needed / GB:.1f} GB"
+    if (shorter := shorter_completions(forecast)) is not None:
+        also = f" with {_options(shorter.changes)}" if shorter.changes else ""
+        many = f"{shorter.longest:,} tokens per completion are too many"
+        return f"{many}; {shorter.max_tokens:,} fit{also}"
     gpu = sufficient_gpu(forecast)
     larger = f"a GPU like the {gpu}" if gpu else "more than one GPU's memory"
     return f"no setting is enough: a smaller model, or {larger}"
+
+
+def _options(changes: Sequence[str]) -> str:
+    return " ".join(f"--set {shlex.quote(change)}" for change in changes)
 
 
 def _disk(forecast: Forecast, out: Path) -> Text:

@@ -1,8 +1,6 @@
 """Whole forecasts: by hand, for stated hardware, measured, and beside a run."""
 
-import io
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from r1kit.forecast.base_completions import BaseCompletions, known_completions, 
 from r1kit.forecast.before_run import is_long
 from r1kit.forecast.model_shape import approximate_parameters
 from r1kit.forecast.observer import ForecastObserver, planned
-from r1kit.forecast.remedy import one_change, sufficient_gpu
 from r1kit.runs.run_reader import read_forecast
 from r1kit.stages.plan import StageSelection, plan
 from tests.forecast.conftest import ROUND, SHAPE, made
@@ -185,37 +182,6 @@ def test_a_kl_term_holds_a_reference() -> None:
     assert with_kl.resume_disk == without.resume_disk + 4000
 
 
-def test_the_one_change_is_the_mildest_that_fits() -> None:
-    large = made({"compute": {"micro_batch_tokens": 8192}, "zero": {"n_problems": 400}}, 1e9)
-    assert one_change(large) is not None
-    needed = large.with_recipe(
-        large.recipe.model_copy(
-            update={"compute": large.recipe.compute.model_copy(update={"micro_batch_tokens": 2048})}
-        )
-    ).largest.peak
-    tight = made(
-        {"compute": {"micro_batch_tokens": 8192}, "zero": {"n_problems": 400}}, needed / 0.94
-    )
-    assert not tight.fits
-    remedy = one_change(tight)
-    assert remedy is not None
-    assert remedy.changes == ("compute.micro_batch_tokens=2048",)
-    assert remedy.forecast.fits
-
-
-def test_several_changes_are_named_together_and_nothing_is_promised_in_vain() -> None:
-    settings = {"compute": {"micro_batch_tokens": 8192}, "zero": {"n_problems": 400}}
-    tight = made(settings, memory=1_400_000)
-    remedy = one_change(tight)
-    assert remedy is not None
-    assert remedy.changes == ("compute.micro_batch_tokens=512", "sampler.max_num_seqs=256")
-    assert remedy.forecast.fits
-    hopeless = made(settings, memory=10_000)
-    assert one_change(hopeless) is None
-    assert sufficient_gpu(hopeless) == "RTX 3060"
-    assert "RTX 3060" in show.advice(hopeless)
-
-
 def test_the_picture_fits_80_columns_and_names_its_assumptions(tmp_path: Path) -> None:
     console = Console(width=80)
     large = replace(SHAPE, n_parameters=10**9, vocab_size=10**6, kv_floats=10**4)
@@ -346,47 +312,3 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert machine.free_memory() == 1_000_000
     limit.write_text("max\n")
     assert machine.free_memory() > 1_000_000
-
-
-OWN_VLLM = {"sampler": {"kind": "vllm"}}
-
-
-def test_a_vllm_of_the_run_takes_its_share_of_the_first_gpu() -> None:
-    forecast = made(OWN_VLLM, memory=1e6)
-    assert forecast.server == pytest.approx(0.92e6)
-    assert forecast.needed == forecast.largest.peak + forecast.server
-    assert not forecast.fits
-    remedy = one_change(forecast)
-    assert remedy is not None
-    assert remedy.changes == ("sampler.vllm_args=--gpu-memory-utilization=0.6",)
-    assert remedy.forecast.server == pytest.approx(0.6e6)
-    assert remedy.forecast.largest.peak + 0.6e6 <= 0.95e6
-    stated = {"sampler": {"kind": "vllm", "vllm_args": "--seed 3 --gpu-memory-utilization 0.3"}}
-    assert made(stated, memory=1e6).server == pytest.approx(0.3e6)
-    others = {"sampler": {"kind": "vllm", "urls": ["http://gpu1:8000"]}}
-    assert made(others, memory=1e6).server == made({}, memory=1e6).server == 0
-
-
-def test_a_share_in_which_the_weights_do_not_fit_is_no_remedy() -> None:
-    """4,000 bytes of weights need 70 % of the server's share, so 0.2 x 20,000 is too little."""
-    forecast = made(OWN_VLLM, memory=20_000)
-    assert one_change(forecast) is None
-
-
-def test_a_vllm_of_the_run_is_there_once_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
-    on_gpu = made(OWN_VLLM, memory=4e9)
-    forecast = replace(
-        on_gpu, machine=replace(on_gpu.machine, is_shared=True, n_processes=2),
-        setting=replace(on_gpu.setting, is_gpu=False, n_processes=2),
-    ).with_recipe(on_gpu.recipe)  # fmt: skip
-    assert forecast.server == 4 * 1000 + 2 * 5000 + 2 * 2**30
-    assert forecast.needed == 2 * forecast.largest.peak + forecast.server
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    assert forecast.server == 4 * 1000 + 2 * 5000 + 2**30
-    console = Console(width=100, record=True, file=io.StringIO())
-    console.print(show.picture(forecast, Path()))
-    text = console.export_text()
-    assert "2 processes of 0.1 GB, a vLLM server of 1.1 GB" in text
-    assert re.search(r"vLLM server, once( +1\.07)+", text)
-    assert show.as_json(forecast, Path())["server_memory"] == forecast.server
