@@ -70,15 +70,14 @@ old-client: .venv-old-client/.ready  # openai==0.28 in an environment of its own
 	.venv-old-client/bin/python -m pip install --quiet openai==0.28.1
 	touch $@
 
-clients: setup .venv-clients/.ready  # every client's own program against a server; 4 GB, and Node for some
+clients: setup .venv-clients/.ready  # every client's own program against a server; 3.8 GB, five minutes, and Node for some
 	R1_CLIENTS=.venv-clients OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
 
 CLIENTS := $(wildcard tests/clients/environments/*.txt)
 
-.venv-clients/.ready: $(CLIENTS) tests/clients/environments/package.json
+.venv-clients/.ready: $(CLIENTS) tests/clients/environments/package.json scripts/client_environments.py
 	@echo "Setting up .venv-clients, once: the newest clients, in environments that do not agree with each other."
-	$(foreach file,$(CLIENTS),$(PYTHON) -m venv .venv-clients/$(basename $(notdir $(file))) && \
-	.venv-clients/$(basename $(notdir $(file)))/bin/python -m pip install --quiet $(PIP_FLAGS) -r $(file) &&) true
+	$(BIN)/python scripts/client_environments.py .venv-clients --torch '$(TORCH)' $(PIP_FLAGS)
 	mkdir -p .venv-clients/node
 	cp tests/clients/environments/package.json .venv-clients/node
 	! command -v npm || npm install --prefix .venv-clients/node --no-audit --no-fund --silent

@@ -89,10 +89,12 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     json_schema: str | None = None
     """JSON schema, as a JSON string, that constrains the completion from its first token"""
+    lark: str | None = None
+    """grammar in llguidance's Lark that does so instead of a schema"""
     n_top: int = 0
     """number of most likely tokens to return at every position"""
     min_tokens: int = 0
-    """tokens before which no EOS token is sampled, unless `json_schema` allows no other token"""
+    """tokens before which no EOS token is sampled, unless the grammar allows no other token"""
     frequency_penalty: float = 0.0
     """subtracted from the logit of a token for every time it was sampled"""
     presence_penalty: float = 0.0

@@ -1,6 +1,7 @@
-"""Constrained decoding to a JSON schema: masks of the tokens that may come next, by llguidance.
+"""Constrained decoding to a JSON schema or grammar: masks of the tokens that may come next.
 
-A schema is compiled once, within limits, at its first use; every completion gets a copy.
+llguidance computes them. A schema is compiled once, within limits, at its first use; every
+completion gets a copy.
 
 Copies of an llguidance matcher share one lexer: its cache helps all of them, and when it reaches a
 limit, it fails for all of them, permanently. A pattern can grow while it is matched (counted
@@ -23,10 +24,13 @@ import torch
 from torch import Tensor
 
 from r1kit.errors import GrammarError
+from r1kit.types import SamplingParams
 
 _MAX_SCHEMAS = 32
 """maximum number of compiled schemas in the cache; one takes up to a few megabytes"""
 _MAX_ERROR = 200
+LARK_START = "%llguidance"
+"""text with which a grammar in Lark begins, and no JSON"""
 _LIMITS = llguidance.LLParserLimits(
     initial_lexer_fuel=1_000_000, step_lexer_fuel=200_000, verbose_errors=False
 )
@@ -47,8 +51,28 @@ class Grammars:
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
         self._lock = threading.Lock()
 
+    def special_ids(self) -> dict[str, int]:
+        """Return the tokens that no pattern of a grammar matches, without EOS tokens, by text.
+
+        llguidance takes added tokens in angle brackets for special ones, whatever their flag.
+        """
+        with self._lock:
+            added, words = self._tokenizer.added_tokens_decoder, self._opened()
+        return {
+            token.content: index
+            for index, token in added.items()
+            if index < self.vocab_size
+            and index not in self._eos_ids
+            and words.is_special_token(index)
+        }
+
+    def start_of(self, sampling: SamplingParams) -> GrammarState | None:
+        """Return the state at the start of a completion; None if nothing constrains it."""
+        schema = sampling.json_schema if sampling.lark is None else sampling.lark
+        return None if schema is None else self.start(schema)
+
     def start(self, schema: str) -> GrammarState:
-        """Return the state at the start of a text that is to match the schema (JSON).
+        """Return the state at the start of a text that is to match the schema (JSON) or Lark.
 
         Raises GrammarError, saying what is wrong, for a schema that cannot be compiled.
         """
@@ -69,18 +93,27 @@ class Grammars:
                 self._compiled[schema] = self._compile(schema)
         return matcher
 
-    def _compile(self, schema: str) -> llguidance.LLMatcher:
+    def _opened(self) -> llguidance.LLTokenizer:
         if self._words is None:  # takes a second for a large vocabulary
             self._words = llguidance.hf.from_tokenizer(
                 self._tokenizer, n_vocab=self.vocab_size, eos_token=self._eos_ids
             )
+        return self._words
+
+    def _compile(self, schema: str) -> llguidance.LLMatcher:
+        words = self._opened()
         try:
             # At most one space or newline between JSON tokens: a model may else write them forever.
             options: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
+            is_lark = schema.startswith(LARK_START)
+            grammar = (
+                schema
+                if is_lark
+                else (llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options))
+            )
         except ValueError as error:
             raise GrammarError(_message(str(error))) from None
-        matcher = llguidance.LLMatcher(self._words, grammar, log_level=0, limits=_LIMITS)
+        matcher = llguidance.LLMatcher(words, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise GrammarError(_message(matcher.get_error()))
         return matcher

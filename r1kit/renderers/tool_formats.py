@@ -36,7 +36,7 @@ _CALLS_BEGIN, _CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁e
 _CALL_BEGIN, _CALL_SEP, _CALL_END = (
     "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>",
 )  # fmt: skip
-_KEYS = frozenset({"name", "arguments", "parameters", "function", "type", "id"})
+CALL_KEYS = frozenset({"name", "arguments", "parameters", "function", "type", "id"})
 _DSML = "｜DSML｜"
 _INVOKE, _INVOKE_END = f'<{_DSML}invoke name="', f"</{_DSML}invoke>"
 _TOOL_CALLS = "[TOOL_CALLS]"
@@ -107,7 +107,7 @@ def tool_format_of(chat_template: str) -> ToolFormat:
 def may_be_json_call(text: str) -> bool | None:
     """Return whether a text that begins like this may be a JSON call; None if it is undecided."""
     if head := _JSON_HEAD.match(text[:_MAX_HEAD]):
-        return head[1] in _KEYS
+        return head[1] in CALL_KEYS
     is_begun = len(text) <= _MAX_HEAD and _JSON_HEAD_BEGUN.fullmatch(text)
     return None if is_begun else False
 
@@ -224,7 +224,7 @@ def _call(value: Any, tools: ToolSchemas) -> ToolCall:
     """Return the call in a JSON value. Raises ValueError if it is none of an offered tool."""
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
         value = value["function"]
-    if not isinstance(value, dict) or not value.keys() <= _KEYS:
+    if not isinstance(value, dict) or not value.keys() <= CALL_KEYS:
         raise ValueError("it is no call")
     name = value.get("name", value.get("function"))
     if not isinstance(name, str) or name not in tools:

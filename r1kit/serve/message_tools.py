@@ -23,7 +23,7 @@ _OWN_TYPES = (None, "custom")
 class MessagesTool(WireModel):
     """A tool of a request to `/v1/messages`. Tools that Anthropic would run are left out."""
 
-    without_effect = frozenset({"cache_control", "strict", "eager_input_streaming"})
+    without_effect = frozenset({"cache_control", "eager_input_streaming"})
 
     type: Annotated[str, StringConstraints(max_length=64)] | None = None
     """`custom` or not given; all others are left out if there is such a tool, else refused"""
@@ -34,7 +34,7 @@ class MessagesTool(WireModel):
     input_schema: dict[str, Any] | None = None
     """JSON schema of the input"""
     strict: bool | None = None
-    """accepted, no effect: the input of a demanded call always follows the schema"""
+    """true: the input of every call follows the schema; that of a demanded call always does"""
     eager_input_streaming: bool | None = None
     """accepted, no effect"""
     cache_control: Any = None
@@ -61,7 +61,10 @@ class MessagesTool(WireModel):
         if self.is_without_effect:
             return Tool(type=self.type or "")
         function = FunctionTool(
-            name=self.name, description=self.description, parameters=self.input_schema
+            name=self.name,
+            description=self.description,
+            parameters=self.input_schema,
+            strict=self.strict,
         )
         return Tool(function=function)
 

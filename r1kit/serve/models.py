@@ -146,7 +146,9 @@ class EngineModel:
             check_chat(request)
             refuse_media(request)
             schema = request.schema_to_follow()
-            plan = tool_plan(request.tool_use(), self._renderer.tool_format, schema)
+            plan = tool_plan(
+                request.tool_use(), self._renderer.tool_format, schema, self._grammars.special_ids
+            )
             return [self._chat(request, by_name, answer_tokens, plan)]
 
         stream = await self._begin(prepare, request.n or 1)
@@ -237,8 +239,9 @@ class EngineModel:
             # Some formats of tool calls begin and end with control tokens.
             hidden_ids=frozenset() if plan else self._plain.hidden_ids(request),
         )
-        if schema is not None or answer_tokens is not None:
-            generation = self._with_answer(generation, schema, answer_tokens or max_tokens)
+        lark = plan.lark if plan else None
+        if schema is not None or lark is not None or answer_tokens is not None:
+            generation = self._with_answer(generation, schema, lark, answer_tokens or max_tokens)
         limit = engine_request.sampling.max_tokens
         budget = thinking.limit(limit) if answer_tokens is None else limit
         if budget is None or not is_thinking:
@@ -310,23 +313,27 @@ class EngineModel:
         return {**fields, "logit_bias": tuple(biases)}
 
     def _schema(self, request: ChatRequest, plan: ToolPlan | None) -> str | None:
-        """Return the answer's JSON schema, if any. Raises ApiError if it cannot be followed."""
+        """Return the answer's JSON schema, if any.
+
+        Raises ApiError if it or the grammar of strict tools cannot be followed.
+        """
         json_schema = plan.schema if plan else request.schema_to_follow()
-        if not json_schema:
+        schema = as_schema(json_schema) if json_schema else None
+        grammar = plan.lark if plan and plan.lark else schema
+        if grammar is None:
             return None
-        schema = as_schema(json_schema)
         try:
-            self._grammars.start(schema)
+            self._grammars.start(grammar)
         except GrammarError as error:
             raise schema_refused(error, plan.param if plan else SCHEMA_PARAM) from None
         return schema
 
     def _with_answer(
-        self, request: GenerationRequest, schema: str | None, limit: int
+        self, request: GenerationRequest, schema: str | None, lark: str | None, limit: int
     ) -> GenerationRequest:
-        """Apply the schema and token limit to the answer alone, which begins after any thinking."""
+        """Apply schema or grammar and token limit to the answer alone, after any thinking."""
         sampling = request.request.sampling
-        answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=limit)
+        answer = dataclasses.replace(sampling, json_schema=schema, lark=lark, max_tokens=limit)
         assert request.rendered_prompt is not None
         if request.rendered_prompt.part != "thinking":
             answer = dataclasses.replace(answer, max_tokens=min(limit, sampling.max_tokens))

@@ -7,10 +7,11 @@ the ending `tool_calls`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from r1kit.engines.completion import Chunk
+from r1kit.renderers.call_grammar import call_grammar
 from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.tool_formats import ToolFormat
 from r1kit.renderers.tool_parser import CallParser, ForcedCallParser, ToolCallParser
@@ -35,13 +36,21 @@ class ToolPlan:
     """JSON schema of the answer after it"""
     param: str = "tools"
     """field at fault if the schema cannot be followed"""
+    lark: str | None = None
+    """grammar of an answer that may be text or calls of strict tools"""
 
 
-def tool_plan(use: ToolUse, tool_format: ToolFormat, answer_schema: Json | None) -> ToolPlan | None:
+def tool_plan(
+    use: ToolUse,
+    tool_format: ToolFormat,
+    answer_schema: Json | None,
+    special_ids: Callable[[], Mapping[str, int]] = dict,
+) -> ToolPlan | None:
     """Return the plan for a request's tools, None if it has none.
 
     A demanded call is written after its opening in the model's own format and follows its schema.
-    With an `answer_schema`, the answer is JSON of this schema or a call in JSON.
+    With an `answer_schema`, the answer is JSON of this schema or a call in JSON. With strict tools,
+    it is text or calls that follow a grammar; `special_ids` returns the special tokens for it.
     """
     functions, parameters = use.functions, use.parameters()
     if not functions:
@@ -54,7 +63,9 @@ def tool_plan(use: ToolUse, tool_format: ToolFormat, answer_schema: Json | None)
     if not use.is_demanded:
         schema = None if answer_schema is None else call_schema(functions, key, answer_schema)
         param = "tools" if schema is None else SCHEMA_PARAM
-        return ToolPlan(parser, use.is_parallel, schema=schema, param=param)
+        strict = use.enforced() if schema is None else {}
+        lark = call_grammar(tool_format, strict, special_ids()) if strict else None
+        return ToolPlan(parser, use.is_parallel, schema=schema, param=param, lark=lark)
     if len(functions) > 1:
         schema = call_schema(functions, key)
         return ToolPlan(parser, True, tool_format.json_opening, schema)

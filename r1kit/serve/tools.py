@@ -1,9 +1,9 @@
 """Tools in requests: their fields, and the calls that a request allows or demands. No torch.
 
 Source: OpenAI's chat and responses (openapi 2.3). Departures: a demanded call (`tool_choice`
-`required` or a name) is exactly one call; `strict` is accepted, and arguments follow their schema
-only in demanded calls; tools that the provider would run, and tools of free text, are left out if
-there are functions beside them, and refused if there are none.
+`required` or a name) is exactly one call, and follows its schema also without `strict`; tools that
+the provider would run, and tools of free text, are left out if there are functions beside them, and
+refused if there are none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def reduced(tool: Any, own_types: Collection[str | None]) -> Any:
 class FunctionTool(WireModel):
     """A function that the model may call."""
 
-    without_effect = frozenset({"strict", "cache_control"})
+    without_effect = frozenset({"cache_control"})
 
     name: ToolName
     """name of the function"""
@@ -46,7 +46,7 @@ class FunctionTool(WireModel):
     parameters: dict[str, Any] | None = None
     """JSON schema of the arguments; none if not given"""
     strict: bool | None = None
-    """accepted, no effect: the arguments of a demanded call always follow the schema"""
+    """true: the arguments of every call follow the schema; those of a demanded call always do"""
     cache_control: Any = None
     """accepted, no effect"""
 
@@ -159,6 +159,16 @@ class ToolUse:
             }
             for function in self.functions
         ]
+
+    def enforced(self) -> dict[str, Json]:
+        """Return the schemas that calls follow by name, {} if no function is strict."""
+        if not any(function.strict for function in self.functions):
+            return {}
+        anything = {"type": "object"}
+        return {
+            function.name: arguments_schema(function) if function.strict else anything
+            for function in self.functions
+        }
 
     def parameters(self) -> dict[str, Json]:
         """Return the schemas of the arguments by name."""

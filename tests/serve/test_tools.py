@@ -1,5 +1,6 @@
 """Tools in chats: offered, demanded, called in every format, whole and streamed."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from r1kit.renderers.tool_formats import HERMES as HERMES_FORMAT
 from r1kit.serve.tools import FunctionTool, arguments_schema, call_schema
 from r1kit.types import Request
 from tests.serve.conftest import Server, opened, running
@@ -389,6 +391,76 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )  # fmt: skip
+
+
+STRICT: dict[str, Any] = {"type": "function", "function": {
+    "name": "add", "strict": True, "parameters": ADD["function"]["parameters"]}}  # fmt: skip
+
+
+def test_without_strict_tools_an_answer_has_no_grammar(book: Book, scripted: Server) -> None:
+    book.text = HERMES
+    message(scripted)
+    message(scripted, tools=None)
+    assert [request.sampling.lark for request in book.requests] == [None, None]
+
+
+@pytest.mark.parametrize("thinks", [False, True])
+def test_a_strict_tool_gives_the_answer_a_grammar(
+    book: Book, scripted: Server, thinks: bool
+) -> None:
+    """Not the thinking before it, and no demanded call, which has its schema."""
+    book.text = f"hm</think>\n\n{HERMES}" if thinks else HERMES
+    fields: dict[str, Any] = {
+        "tools": [WEATHER, STRICT],
+        "thinking": {"type": "enabled" if thinks else "disabled"},
+    }
+    whole, finish = message(scripted, **fields)
+    grammars = [request.sampling.lark for request in book.requests]
+    assert [bool(grammar) for grammar in grammars] == [False, True][not thinks :]
+    parts, streamed_finish = streamed(scripted, **fields)
+    assert (without_ids(parts), streamed_finish) == (without_ids(whole), finish)
+    message(scripted, **fields, tool_choice="required")
+    assert book.requests[-1].sampling.lark is None
+
+
+@pytest.mark.parametrize("thinks", [False, True])
+@pytest.mark.parametrize("tools", [[STRICT], [STRICT, NOW]])
+def test_arguments_of_strict_tools_follow_their_schema_whatever_the_weights(
+    noise: Server, monkeypatch: pytest.MonkeyPatch, tools: list[Any], thinks: bool
+) -> None:
+    """Calls begin with a letter here, which random weights write often."""
+    format_of_noise = dataclasses.replace(
+        HERMES_FORMAT, begin="e", example=HERMES_FORMAT.example.replace("<tool_call>", "e", 1)
+    )
+    monkeypatch.setitem(noise.one._renderer.__dict__, "tool_format", format_of_noise)
+    fields: dict[str, Any] = {
+        "tools": tools,
+        "thinking": {"type": "enabled", "budget_tokens": 20} if thinks else {"type": "disabled"},
+        "messages": [USER],
+        "n": 8,
+        "temperature": 1.0,
+        "max_tokens": 300,
+    }
+    choices = noise.ask(**fields).json()["choices"]
+    calls = [call for choice in choices if "tool_calls" in choice["message"]
+             for call in called(choice["message"])]  # fmt: skip
+    assert calls, choices
+    for name, arguments in calls:
+        jsonschema_rs.validate(
+            {"add": ADD["function"]["parameters"], "now": {"type": "object"}}[name], arguments
+        )
+    parts = chunks(noise.ask(**fields, stream=True))
+    names = [call["function"]["name"] for part in parts for choice in part["choices"]
+             for call in choice["delta"].get("tool_calls", ()) if "id" in call]  # fmt: skip
+    assert sorted(names) == sorted(name for name, _ in calls)
+
+
+def test_a_strict_schema_that_cannot_be_followed_is_refused(scripted: Server) -> None:
+    tool = {"type": "function", "function": {
+        "name": "f", "strict": True, "parameters": {"type": "nonsense"}}}  # fmt: skip
+    answer = ask(scripted, tools=[tool])
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "tools"
 
 
 @pytest.mark.slow

@@ -112,8 +112,7 @@ class LocalEngine:
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
-        if request.sampling.json_schema is not None:
-            self._grammars.start(request.sampling.json_schema)
+        self._grammars.start_of(request.sampling)
         state = PrefillState(request, self._prefill.n_cached(request))
         self._scheduler.add(state, ahead)
         return state
@@ -212,8 +211,7 @@ class LocalEngine:
 
     def _running(self, state: PrefillState, index: int) -> RunningSequence:
         """Return a completion of a request at its start."""
-        schema = state.request.sampling.json_schema
-        grammar = None if schema is None else self._grammars.start(schema)
+        grammar = self._grammars.start_of(state.request.sampling)
         return RunningSequence(state, index, self.version, grammar, [])
 
     def _sample(self, logits: Tensor) -> list[int]:

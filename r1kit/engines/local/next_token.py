@@ -25,7 +25,7 @@ def sample_next(
     u = uniform(slots.rng_key[: slots.n], slots.count[: slots.n])
     params = slots.params(samplings)
     grammars = {}
-    if any(sampling.json_schema is not None for sampling in samplings):
+    if any(sampling.json_schema or sampling.lark for sampling in samplings):
         grammars = {slot: s.grammar for slot, s in enumerate(slots.sequences) if s.grammar}
     errors = restrict(grammars, logits)
     if (early := slots.below_min_tokens(samplings)) is not None:

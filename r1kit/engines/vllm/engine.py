@@ -144,8 +144,11 @@ class VllmEngine(RemoteEngine):
     def _body(self, completion: RemoteCompletion) -> dict[str, Any]:
         request, sampling = completion.state.request, completion.state.request.sampling
         scored = {"prompt_logprobs": request.n_prompt_top} if _scores_prompt(completion) else {}
-        schema = sampling.json_schema
-        guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
+        guided: dict[str, Any] = {}
+        if sampling.json_schema is not None:
+            guided = {"structured_outputs": {"json": json.loads(sampling.json_schema)}}
+        elif sampling.lark is not None:
+            guided = {"structured_outputs": {"grammar": sampling.lark}}
         salted = {"cache_salt": self.cache_salt} if self.cache_salt else {}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
         return (
