@@ -10,7 +10,7 @@ from tests.laws.test_names import defined
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "r1kit").rglob("*.py"))
 MAX_FRAGMENTS = 0.03
-MAX_LINES = 68_350
+MAX_LINES = 68_450
 """of Python in r1kit/, docstrings included. It had 34,100 before the seams for policies, renderers,
 evaluations, engines and extras, 35,400 with them. Real bases add data of one's own (questions,
 traces, conversations and preferences in every usual form: 2,400 lines), little memory (chunked
@@ -35,7 +35,7 @@ records for it. Figures for talks in three languages took 760, r1 push 220, the 
 price of a run 80. Settings of answers, continued answers, and comparisons with verdicts, bars and
 curves took 640, adapters on vLLM 130. Findings and reports in Korean and Chinese took 400, calls as
 DeepSeek-V3.2 and Mistral write them 200, vLLM's memory in plans 90, entropies of recorded tokens
-80, the grammar of strict tools 170."""
+80, the grammar of strict tools 170, completions that fit a plan 40."""
 FRAGMENT = re.compile(
     r"(of|by|as|with|without|in|at|for|from|to|on|under|behind|beside|between|after|before|what|"
     r"which|where|who|whoever|whose|whether|how|when|while|why|those|all|if|until|because|and|or|"
