@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     DeepseekV3Config,
@@ -32,6 +33,9 @@ from r1kit.processes import child
 from tests.forks import ForkedChild
 from tests.serve.conftest import folder as folder
 from tests.serve.conftest import server as server
+
+settings.register_profile("untimed", deadline=None)  # on a busy machine any example may be slow
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent
 VOCAB, EOS = 258, 257

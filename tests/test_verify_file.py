@@ -165,7 +165,7 @@ def test_no_row_ends_the_command_or_is_lost(tmp_path: Path, kind: str, n_times: 
     """A file of what nobody means, and a good row at its end."""
 
     @settings(
-        max_examples=n_times, deadline=None, database=None, derandomize=True,
+        max_examples=n_times, database=None, derandomize=True,
         phases=[Phase.generate],  # a smaller case is not worth minutes
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.renderers import r1kit, renderer_of
@@ -24,7 +24,6 @@ def test_control_tokens_are_those_of_the_template_but_no_thinking_tag() -> None:
     assert texts == set(r1kit.SPECIAL_TOKENS)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), max_size=12), st.sampled_from(["thinking", "start"]))
 def test_a_control_token_is_never_text(places: list[int], part: str) -> None:
     before, after = encoded("try 4: 다시 😀"), encoded("wait</think>\n\nthe answer")
@@ -38,7 +37,6 @@ def test_a_control_token_is_never_text(places: list[int], part: str) -> None:
     assert "\\uff5c" not in json.dumps(ChatWriter(True, WORDS).whole(_whole(hidden))), "nowhere"
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), max_size=12))
 def test_no_token_of_a_stop_string_is_shown(places: list[int]) -> None:
     ids = encoded("wait</think>\nthe answer is 5, is 55")

@@ -191,7 +191,7 @@ def test_a_line_that_is_no_contest_is_named(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_hostile_contests_are_refused_or_read(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "contests.jsonl"
     path.write_bytes(hostile.as_bytes(data.draw(hostile.spoilt(API))) + b"\n")

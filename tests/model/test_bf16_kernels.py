@@ -17,7 +17,7 @@ def _normal(*shape: int) -> Tensor:
 
 
 @given(st.floats(width=32))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 def test_a_number_is_rounded_as_in_torch(x: float) -> None:
     bits = bf16_kernels.narrowed(np.float32(x))
     expected = torch.tensor([x], dtype=torch.float32).bfloat16()
@@ -74,7 +74,7 @@ def test_rotated_keys_are_those_of_transformers_to_the_bit() -> None:
 
 
 @given(st.integers(1, 4), st.sampled_from([1, 2, 3]), st.integers(0, 6), st.integers(1, 9))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_attention_is_that_of_the_float32_loops(
     rows: int, group: int, window: int, length: int
 ) -> None:

@@ -39,7 +39,7 @@ def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.IntArray, k
 
 
 @given(st.one_of(st.floats(width=32), st.floats(-90, 90, width=32)))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_exp_is_exp_to_the_last_places(x: float) -> None:
     actual = kernels._exp(np.float32(x))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -55,7 +55,6 @@ def test_exp_is_exp_to_the_last_places(x: float) -> None:
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 40), st.booleans())
-@settings(deadline=None)
 def test_products_in_blocks_have_no_edge(rows: int, out: int, depth: int, bias: bool) -> None:
     x, weight, more = _random(rows, depth), _random(out, depth), _random(out)
     y = kernels.linear(x, weight, more if bias else NONE)
@@ -83,7 +82,7 @@ def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
             assert np.array_equal(call(slice(row, row + 1))[0], whole[row])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(1, 5),
     st.sampled_from([(4, 4), (4, 2), (6, 1)]),

@@ -100,7 +100,7 @@ def _reversed(mask: Tensor) -> Tensor:
 
 
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_token_has_a_cell_of_its_own_and_blocks_stay_tight(lengths: list[int]) -> None:
     layout = Packed(lengths)
     total = sum(lengths)

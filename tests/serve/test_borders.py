@@ -66,9 +66,7 @@ BODIES: dict[str, dict[str, Any]] = {
                      "chat_template_kwargs": {"enable_thinking": True}, "user": "u"},
     "/v1/detokenize": {"model": "tiny", "tokens": [0, 1, 2, 300], "user": "u"},
 }  # fmt: skip
-KINDLY = settings(
-    deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+KINDLY = settings(database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def ask(server: Server, route: str, data: bytes) -> httpx.Response:

@@ -63,7 +63,7 @@ def test_nothing_breaks_it(
         return  # there is nothing to get wrong
 
     @settings(
-        max_examples=60, deadline=None, database=None, derandomize=True,
+        max_examples=60, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(api[path][method].as_strategy(generation_mode=mode))

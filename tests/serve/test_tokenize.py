@@ -33,7 +33,7 @@ def text(server: Server, tokens: list[int]) -> str:
     return prompt
 
 
-@settings(deadline=None, max_examples=60, derandomize=True, database=None,
+@settings(max_examples=60, derandomize=True, database=None,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(st.text(max_size=40) | st.sampled_from(["</think>", EOS, "<｜User｜>x", "a\0b"]))
 def test_a_text_comes_back_and_never_becomes_a_control_token(server: Server, words: str) -> None:

@@ -464,7 +464,7 @@ def test_a_strict_schema_that_cannot_be_followed_is_refused(scripted: Server) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, database=None, derandomize=True,
+@settings(max_examples=1000, database=None, derandomize=True,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(st.dictionaries(st.text(max_size=4), JSON, max_size=3), st.booleans(), st.integers(0, 99))
 def test_a_thousand_random_schemas(

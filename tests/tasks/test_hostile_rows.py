@@ -45,7 +45,7 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), max_
 
 @pytest.mark.parametrize("verifier", [None, "math", "exact", "choice", "code", "countdown"])
 @given(rows=ROWS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_no_row_breaks_the_reading(
     verifier: str | None, rows: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -70,7 +70,7 @@ def test_no_row_breaks_the_reading(
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.tsv", "a.jsonl"])
 @given(content=st.binary(max_size=200))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_no_bytes_break_the_reading(
     name: str, content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

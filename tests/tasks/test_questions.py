@@ -57,7 +57,7 @@ def test_a_file_is_a_task(tmp_path: Path) -> None:
 
 
 @given(n=st.integers(2, 40), seed=st.integers(0, 5), epoch=st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_row_once_an_epoch_and_the_order_is_new(
     tmp_path_factory: pytest.TempPathFactory, n: int, seed: int, epoch: int
 ) -> None:

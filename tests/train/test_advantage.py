@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.train.advantage import EPSILON, ScaleRewards, group_advantages
@@ -50,13 +50,11 @@ def test_a_reward_that_is_no_number_is_refused(reward: float) -> None:
         group_advantages([1.0, reward], "std")
 
 
-@settings(deadline=None)
 @given(REWARDS, SCALES)
 def test_sum_is_zero(rewards: list[float], scale_rewards: ScaleRewards) -> None:
     assert math.fsum(group_advantages(rewards, scale_rewards)) == pytest.approx(0, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.data(), REWARDS, SCALES)
 def test_permutation_equivariant(
     data: st.DataObject, rewards: list[float], scale_rewards: ScaleRewards
@@ -67,7 +65,6 @@ def test_permutation_equivariant(
     assert shuffled == [advantages[i] for i in order]
 
 
-@settings(deadline=None)
 @given(REWARDS, st.integers(-5, 5), SCALES)
 def test_a_constant_added_to_all_changes_nothing(
     rewards: list[float], shift: int, scale_rewards: ScaleRewards
@@ -76,7 +73,6 @@ def test_a_constant_added_to_all_changes_nothing(
     assert shifted == pytest.approx(group_advantages(rewards, scale_rewards), abs=1e-8)
 
 
-@settings(deadline=None)
 @given(REWARDS, st.sampled_from([2.0, 10.0]))
 def test_std_forgets_the_unit_of_reward_and_none_keeps_it(
     rewards: list[float], unit: float
@@ -88,7 +84,6 @@ def test_std_forgets_the_unit_of_reward_and_none_keeps_it(
     assert group_advantages(scaled, "none") == pytest.approx(plain, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(REWARDS, SCALES)
 def test_order_of_rewards_is_kept(rewards: list[float], scale_rewards: ScaleRewards) -> None:
     advantages = group_advantages(rewards, scale_rewards)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.train.batch import Batch, fill, pack
@@ -75,7 +75,6 @@ def test_rows_without_a_scored_token_are_left_out() -> None:
     assert pack([], [], micro_batch_tokens=64) == []
 
 
-@settings(deadline=None)
 @given(TRAJECTORIES, st.integers(1, 40))
 def test_every_scored_token_is_there_once(rows: list[Trajectory], limit: int) -> None:
     batches = pack(rows, [float(index) for index in range(len(rows))], limit)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -179,7 +179,6 @@ def test_k3_pulls_towards_the_reference() -> None:
     assert logprobs.grad.tolist() == pytest.approx([1 - math.exp(0.5), 0, 1 - math.exp(-1)])
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6, width=32))
 def test_k3_is_never_negative_and_always_finite(log_ratio: float) -> None:
     value = k3(torch.tensor([log_ratio], dtype=torch.float32)).item()
@@ -245,7 +244,6 @@ def test_aggregations_of_nothing(aggregation: LossAggregation) -> None:
     assert aggregation([0, 0], 10) == [0, 0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1).filter(any))
 def test_weights_of_a_mean_sum_to_one(lengths: list[int]) -> None:
     for aggregation in (sequence_mean, token_mean):

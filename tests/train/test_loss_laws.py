@@ -165,7 +165,7 @@ def test_micro_batches_and_processes_change_nothing(
 
 
 @every_variant
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(order=st.permutations(range(len(MIXED))))
 def test_row_order_changes_nothing(name: LossType, order: list[int]) -> None:
     old = Bigram()

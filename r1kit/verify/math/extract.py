@@ -56,9 +56,34 @@ _ENDINGS = re.compile(
 _REMARK = re.compile(
     r"\s*\((?:since|because|as|by|from|where|see|using)\b[^()]*\)|\s[-–—]+\s[A-Za-z]{3,}[^0-9$\\]*$"
 )
+_RESTATED = re.compile(
+    r"(?<=[0-9] )([A-Za-z]{1,12}) \((?!(?:and|plus|or|not|minus|mod|base|remainder)\b)"
+    r"[^()]*[A-Za-z]{3}[^()]*\)$"
+)
+# a value with a unit, said again: "160 minutes (2 hours and 40 minutes)"
 _RELATIVE = re.compile(r"((?:the|an?) [^.!?\n]{1,100}?),?\swhich (?:is|equals|gives) ([^\n]+)")
 # what is meant and its value: "the number of sides, which is 6"
 _JOINING = re.compile(r"\s*,?\s*(?:or|and|或者?|和|또는|혹은|,)?\s*", re.IGNORECASE)
+_CHECK = re.compile(
+    r"^[ \t*_#>(-]{0,8}(?:(?:let me|let's|let us|we can|now|to|i will|i'll|quick|double)[\s-]){0,3}"
+    r"(?:(?:double|re|cross|sanity)[\s-]?)?(?:check|verif(?:y|ication))(?:ing)?\b[^\n]{0,400}\Z"
+    r"|^[ \t*_#>(-]{0,8}(?:检验|验证|验算|검산|확인|검증)[^\n]{0,400}\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BOLD = re.compile(r"(?<![\w)*])\*\*(?=\S)([^*\n]{1,80})\*\*(?![\w(*])")
+_PLEASANTRY = re.compile(
+    r"^[ \t*_]{0,4}(?:(?:please )?let me know|i hope|hope (?:this|that)|feel free"
+    r"|if you (?:have|need)|is there anything|happy to"
+    r"|希望|如果(?:你|您)|如有|请(?:随时)?告诉|도움이|궁금한|더 필요)"
+    r"[^\n]{0,300}\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CONCLUSION = re.compile(
+    r"\b(?:so|thus|hence|therefore|answer)\b|所以|因此|故|따라서|그러므로|답", re.IGNORECASE
+)
+_FAILED = re.compile(
+    r"≠|\\neq?\b|!=|✗|✘|❌|\bnot\b|n't\b|wrong|incorrect|不|错|아니|않|틀", re.IGNORECASE
+)
 _CLOSERS = ' \t*_`"}'
 _CONTENT = re.compile(r"[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7af]")
 _SEVERAL_STATEMENTS = re.compile(r"^(?:yes|no|true|false)\b|[.;:!?]\s+\S", re.IGNORECASE)
@@ -119,7 +144,7 @@ def whole_statements(reading: StatedAnswer) -> list[str]:
 def _marked_value(clause: str, rest: str) -> str | None:
     if (formula := _MATH.match(rest)) is not None:
         return _with_unit(formula, rest)
-    clause = _REMARK.sub("", clause)
+    clause = _RESTATED.sub(r"\1", _REMARK.sub("", clause))
     relative = _RELATIVE.match(rest)
     if relative is not None and not _MATH.search(relative[1]):
         return _marked_value(relative[2][: clause_end(relative[2])], relative[2])
@@ -157,6 +182,10 @@ def _with_unit(formula: re.Match[str], rest: str) -> str:
 
 def _closing_value(tail: str, policy: GradingPolicy) -> str | None:
     """Return the last formula if it is near the end, else the value of the last sentence."""
+    checked = _without_checks(_BOLD.sub(r"\1", tail))
+    if checked is None:
+        return None
+    tail = checked
     lines = [line for line in tail.splitlines() if line.strip(" \t*_`-#>$\\[]()")]
     if not lines or is_comment(lines[-1][-MAX_LINE_CHARS:]):
         return None
@@ -178,6 +207,19 @@ def _closing_value(tail: str, policy: GradingPolicy) -> str | None:
             asserted = corrected(sentence) if is_stated else None
             return None if asserted is None else value_in_sentence(asserted)
     return None
+
+
+def _without_checks(tail: str) -> str | None:
+    """Return a text without pleasantries and checks at its end, whose numbers are the problem's.
+
+    None if a check fails: what it checked is then no answer any more.
+    """
+    tail = _PLEASANTRY.sub("", tail).rstrip()
+    while (check := deque(_CHECK.finditer(tail), 1)) and not _CONCLUSION.search(check[0][0]):
+        if _FAILED.search(check[0][0]):
+            return None
+        tail = tail[: check[0].start()].rstrip()
+    return tail
 
 
 def _alternatives(sentence: str) -> str | None:

@@ -111,6 +111,8 @@ def are_same_words(gold: str, answer: str) -> bool:
         return len(one) > 1 and sorted(one) == sorted(other) and not gold.isalpha()
     if (sure := _SURE.match(answer.lower())) is not None and sure[1] == gold.lower():
         return not _OTHER_SIDE[sure[1]].search(answer.lower())
+    if gold.removesuffix("条件") == answer.removesuffix("条件") and "要" in gold:
+        return True  # 充分不必要 is a kind of condition, with or without the word
     adjective = _NOUN_AFTER.sub("", answer.lower())
     if adjective == _NOUN_AFTER.sub("", gold.lower()) and gold.isascii():
         return adjective.isalpha() and adjective not in ("a", "an", "the", "no", "all", "some")

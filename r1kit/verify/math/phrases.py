@@ -36,7 +36,7 @@ _BOUND_BEFORE = re.compile(
     + "|"
     + one_of(
         "至少(?:有|是|需要?|要)?, 至多(?:有|是)?, 不少于, 不多于, 不超过, 不大于, 不小于, 不足",
-        "超过, 多于, 少于, 大于, 小于, 将近, 接近, 大约(?:是|有)?, 大概(?:是|有)?, 约(?:有|是)?",
+        "超过, 多于, 少于, 大于, 小于, 将近, 接近, (?:大约|大概|约)(?:是|有|为)?",
         "第, 不是, 适?非, 적어도, 최소한, 약, 대략, 거의, 제",
     )
     + r")\s*[$(]?$",
@@ -73,6 +73,12 @@ _OPERATOR_BEFORE = re.compile(
 )
 _KNOWN_BEFORE = re.compile(r"\b(?:the|these|those)$", re.IGNORECASE)
 # before a number that is known already: "so the 2 cases agree"
+_KNOWN_AFTER_PREPOSITION = re.compile(
+    r"\b(?:for|in|on|from|among|with|over|across|after|during) (?:all )?(?:of )?"
+    r"(?:the|these|those|his|her|their|its) $",
+    re.IGNORECASE,
+)
+# before a number that belongs to a known thing: "he pays 64 dollars for the 16 glasses"
 _IS_THE_ANSWER = re.compile(
     r"\s(?:is|are|was) (?:the|our|my)(?: (?:final|correct|required|desired))?"
     r" (?:answer|result|solution|value)\b",
@@ -98,7 +104,12 @@ _REWRITES = (
         ),
         "-",
     ),
-    (re.compile(r"(?<=[0-9]) out of (?:the |every |a total of )?(?=[0-9])", re.I), "/"),
+    (
+        re.compile(
+            r"(?<=[0-9]) (?:out of (?:the |every |a total of )?|in (?:every )?)(?=[0-9])", re.I
+        ),
+        "/",
+    ),
     (re.compile(r"([0-9]+)\s?分之\s?([0-9]+)|([0-9]+)\s?분의\s?([0-9]+)"), r"\2\4/\1\3"),
     (re.compile(r"百分之\s?([0-9.]+)"), r"\1%"),
 )
@@ -179,6 +190,8 @@ def value_in_sentence(sentence: str) -> str | None:
     parts = expressions(text)
     if not parts or _WAVERS.search(text):
         return None
+    while len(parts) > 1 and _KNOWN_AFTER_PREPOSITION.search(text[: parts[-1].start]):
+        parts.pop()
     last = parts[-1]
     before, after = text[: last.start].rstrip(), text[last.end :]
     if changes_what_follows(before) or _KNOWN_BEFORE.search(before) or _BOUND_AFTER.match(after):

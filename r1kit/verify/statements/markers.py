@@ -10,6 +10,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from r1kit.verify.statements.sentences import END_MARK
 from r1kit.verify.statements.words import one_of, whole
 
 MAX_MARKERS = 32
@@ -53,7 +54,8 @@ _GAP = re.compile(
     r"[\s*_:：]*(?:(?:therefore|thus|simply|just|namely)\b[\s*_:：]*)?", re.IGNORECASE
 )
 _CLAUSE_END = re.compile(
-    r"[.!?](?=\s|$|<)|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s"
+    rf"{END_MARK}(?=\s|$|<)"
+    r"|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s"
     r"|\s(?:in total|in all|altogether|of (?:the|them|these|those))\b|;\s(?=[a-z]{3})|<(?=/?[a-z])",
     re.IGNORECASE,
 )

@@ -14,6 +14,7 @@ from typing import Literal
 from r1kit.verify.statements.boxes import Box, answer_tag, boxes_before, boxes_from_end
 from r1kit.verify.statements.markers import MarkedClause, marked_clauses
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
+from r1kit.verify.statements.sentences import END_MARK
 from r1kit.verify.statements.stance import is_disbelieved, is_doubtful, stance, withdrawal
 from r1kit.verify.statements.words import one_of
 
@@ -46,17 +47,21 @@ _CONDITION = re.compile(
     r"[^\s가-힣]\s?(?:이?라면|다면|이면|이?라고 (?:하면|가정|말|주장)|일 ?리(?:가|는)? ?없)|的话"
 )
 _WORD = re.compile(r"[^\W\d_]+")
-_SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)|\n\s*\n|[。！？]")
+_SENTENCE_END = re.compile(rf"{END_MARK}(?=\s|$)|\n\s*\n|[。！？]")
 _DENIAL = re.compile("not|rather|instead|opposed|不|非|아니|아닌|말고", re.IGNORECASE)
 """a part of the three patterns below, which is found much faster than they are"""
+_ADVERB = r"(?:(?:definitely|certainly|clearly|obviously|surely|actually|simply|really) )?"
 _CORRECTION = re.compile(
-    r"(?:\bnot|不是|并非|不为|不等于)\s*(?P<denied>[^,，;；]{1,80}?)[,，]?\s*"
+    rf"(?:{_ADVERB}\bnot|"
+    r"不是|并非|不为|不等于)\s*(?P<denied>[^,，;；]{1,80}?)[,，]?\s*"
     r"(?:\bbut(?:\srather)?|而应?该?是|而是|而为|应?该?是|是)\s*[:：]?(?P<after>.+)"
     r"|(?P<said>[^,，;；]{1,80}?)\s*(?:이|가|은|는)?\s*(?:아니라|아니고|아닌|말고)\s*,?\s*(?P<korean>.+)",
     re.IGNORECASE,
 )
 _PURE_DENIAL = re.compile(
-    r"(?:is |be |it is |it's )?\bnot\b|(?:并不|不)是|并非|不等于", re.IGNORECASE
+    rf"(?:is |be |it is |it's )?{_ADVERB}\bnot\b|"
+    r"(?:并不|不)是|并非|不等于",
+    re.IGNORECASE,
 )
 _DENIED_TAIL = re.compile(
     r"(?:[,，;(]\s*(?:and\s|but\s)?not|\sand not|,?\s(?:rather than|instead of"

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 MAX_SENTENCES = 400
 """maximum number of sentences; the rest of the text is one more"""
 
+END_MARK = r"(?:[.?]|!(?!\s?[=+\-−*/×·÷^≤≥]|\.))"
+"""a mark that may end a sentence; in `5! = 120` and "It is 5!." `!` is a factorial"""
 _END = re.compile(
-    r"\n+|[。！？；]+[*_\"”』」)]*|[.!?]+[*_\"'”’)]{0,3}(?=\s|$|<|[\u3400-\u9fff\uac00-\ud7af])"
+    r"\n+|[。！？；]+[*_\"”』」)]*"
+    rf"|{END_MARK}+[*_\"'”’)]{{0,3}}(?=\s|$|<|[\u3400-\u9fff\uac00-\ud7af])"
 )
 _NO_END = re.compile(
     r"(?:\b(?:e\.g|i\.e|ans|cf|vs|approx|fig|eq|no|dr|mr|mrs|sq|ca|viz)"

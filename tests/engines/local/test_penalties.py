@@ -39,7 +39,7 @@ def test_penalties_by_hand() -> None:
     assert adjusted(row, [0], [], frequency_penalty=2.0) == row
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(
     row=st.lists(st.floats(-20, 20, width=32), min_size=4, max_size=9),
     ids=st.lists(st.integers(0, 3), min_size=1, max_size=6),

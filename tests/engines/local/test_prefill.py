@@ -176,7 +176,7 @@ prompts = st.lists(st.integers(1, 2), max_size=4).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(prompts, st.integers(0, BLOCK - 1)), max_size=12), st.integers(0, 5))
 def test_what_is_found_is_what_was_written_and_no_more_is_kept(
     written: list[tuple[list[int], int]], n_blocks: int

@@ -100,7 +100,6 @@ def test_top_p_keeps_the_fewest_that_reach_p(top_p: float, remaining: set[int]) 
     assert first == pytest.approx(math.log(probs[0] / total), abs=1e-6)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -158,7 +157,7 @@ def test_greedy_takes_the_likeliest_and_scores_it_at_temperature_1() -> None:
     st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=40),
     st.floats(0, 1, exclude_max=True, width=32),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_token_is_where_the_running_sum_passes_u(logits: list[float], u: float) -> None:
     tokens, logprobs = sample(torch.tensor([logits]), _law(1), torch.tensor([u]))
     probs = torch.tensor(logits, dtype=torch.float64).softmax(-1)
@@ -210,7 +209,6 @@ def test_random_numbers_are_the_same_on_every_device(pairs: list[tuple[int, int]
     assert torch.equal(uniform(key, position), _elsewhere(key, position))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 900), st.booleans(), st.integers(0, 2**32))
 def test_the_loop_draws_what_torch_draws(rows: int, vocab: int, greedy: bool, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)

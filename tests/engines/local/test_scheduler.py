@@ -102,7 +102,7 @@ def test_prompts_that_go_on_from_a_known_text_count_as_short(
 lengths = st.lists(st.integers(0, 9 * CHUNK), max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(lengths, max_size=30), st.sampled_from([1, 2, 5]), st.sampled_from([1, 3, 99]))
 def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
     arrivals: list[list[int]], n_pieces: int, n_free: int

@@ -175,7 +175,7 @@ def test_a_row_without_instructions_is_refused(bad: dict[str, Any]) -> None:
 
 
 @given(st.sampled_from(sorted(KINDS)), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_hostile_rows_and_answers_are_survived(kind: str, data: st.DataObject) -> None:
     good = next(arguments for name, arguments, *_ in CASES if name == kind)
     values = hostile.values | st.none()

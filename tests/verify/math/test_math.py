@@ -233,7 +233,7 @@ def value_of(text: str) -> Value | None:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SOUP, SOUP)
 def test_equality_is_reflexive_and_symmetric(a: str, b: str) -> None:
     left, right = value_of(a), value_of(b)
@@ -243,7 +243,7 @@ def test_equality_is_reflexive_and_symmetric(a: str, b: str) -> None:
             assert same_value(left, right) is same_value(right, left)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.one_of(SOUP, st.text(max_size=200)), SOUP)
 def test_any_text_gets_a_verdict_in_bounded_time(pool: Pool, text: str, gold: str) -> None:
     start = time.perf_counter()
