@@ -117,7 +117,7 @@ def promise(stages: dict[str, Any], t: Translator = ENGLISH) -> str:
     if before.get("mean_reflections"):
         times = after["mean_reflections"] / before["mean_reflections"]
         parts.append(t("{times:.1f}x as many reflection words", times=times))
-    return t("{parts}.", parts=", ".join(parts))
+    return t("{parts}.", parts=t(", ").join(parts))
 
 
 def claim_line(row: dict[str, Any], t: Translator = ENGLISH) -> ClaimLine:
