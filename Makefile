@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo recipe real cluster-demo serve test check bench evidence lab vllm old-client clients setup clean
+.PHONY: demo recipe real cluster-demo serve test test-all check bench evidence lab vllm old-client clients setup clean
 
 demo: setup  # R1-Zero, nine minutes on two cores; `r1 watch runs/tiny` shows it meanwhile
 	$(BIN)/r1 run tiny --to zero
@@ -34,8 +34,13 @@ serve: setup  # chat and API on the newest checkpoint; a smoke run first if ther
 	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run smoke
 	$(BIN)/r1 serve "$$(ls -t runs/*/checkpoints/*/r1kit.json | head -1 | cut -d/ -f1,2)"
 
-test: setup  # two workers, a thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+test: setup  # two workers, a thread each; without the tests marked slow
+	$(PYTEST) -m "not slow"
+
+test-all: setup  # all tests, as CI runs them; those of vLLM and of pages need `make vllm old-client` and Chromium
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff format --check .

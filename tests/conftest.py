@@ -115,12 +115,17 @@ def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
     return model.eval()
 
 
-LONGEST = (
+SLOW_FILES = (
     "test_whole_recipe.py", "test_vllm.py", "test_vllm_sampler.py", "test_run.py",
-    "test_endings.py", "test_nothing_lost.py", "test_chat_page.py",
+    "test_endings.py", "test_nothing_lost.py", "test_damage.py", "test_chat_page.py",
+    "test_sharding.py", "test_attacks.py", "test_new_recipe.py", "test_fuzz.py",
     "test_accessibility.py", "test_processes.py", "test_look.py", "test_benchmarks.py",
+    "test_watch_page.py", "test_chat_features.py", "test_compare_page.py", "test_own_data.py",
+    "test_killed_torchrun.py",
 )  # fmt: skip
-"""files that begin first, so that at the end no worker waits long for the other"""
+"""files that train whole recipes or start vLLM, browsers and many processes, the longest first
+
+`make test` leaves them out. They begin first, so that at the end no worker waits long."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -129,7 +134,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
-    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+        if item.path.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+    ranks = {name: rank for rank, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 

@@ -74,6 +74,9 @@ def hub(status: int = 200) -> Iterator[Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if not self.path.startswith(("/api/", "/me/", "/upload/")):
+                self.send_error(404)  # a page of another test may look for a server on this port
+                return
             received.requests.append(self.path)
             if not self.path.startswith("/upload/"):
                 received.tokens.add(self.headers["authorization"])

@@ -77,7 +77,9 @@ def test_hostile_text_is_parsed_in_linear_time() -> None:
         parse(text)
         stream([text], False)
     stream(list("<think>" + "</thin" * 30_000), False)
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes
 
 
 def test_a_stream_goes_on_where_the_turn_was_opened() -> None:

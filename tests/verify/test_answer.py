@@ -148,4 +148,6 @@ def test_hostile_text_is_bounded_in_time() -> None:
     assert final_answer("\\boxed{ }" * 100_000 + "}" * 100_000) is None
     for text in ("9" * 10**6, "1,000" * 10**5, " " * 10**6, "x" + " " * 199):
         assert parse_number(text) is None
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes

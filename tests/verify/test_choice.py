@@ -138,7 +138,9 @@ def test_hostile_text_is_bounded_in_time() -> None:
         "选A",
     ):
         check_choice(part * (2_000_000 // len(part)), "B")
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes
 
 
 def test_options_are_shuffled_by_seed_and_problem_alone() -> None:

@@ -154,4 +154,6 @@ def test_hostile_text_is_bounded_in_time() -> None:
         assert check_countdown(text, [1], 1).correct is False
     assert check_countdown("(" * 50 + "1" + ")" * 50, [1], 1).correct is True
     assert check_countdown("+".join(["(1)"] * 99), [1] * 99, 99).correct is True
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes

@@ -92,7 +92,7 @@ def test_hostile_text_is_bounded_in_time() -> None:
     marks = ("`", "``", "```a", "$", "$a", "$$a", "\\(", "\\(a", "\\[", "\\boxed{", "a_", "a1 ")
     for unit in ("a", "가", "字", "\\", "\\a", "a가字 ", "\\boxed{{}", "www.", "aa(", *marks):
         language_share(unit * (300_000 // len(unit)), "en")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 60  # quadratic time would be hours
 
 
 @pytest.mark.parametrize(

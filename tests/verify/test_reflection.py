@@ -36,4 +36,6 @@ def test_hostile_text_is_bounded_in_time() -> None:
     start = time.process_time()
     assert count_reflections("wait " * 60_000) == 60_000
     assert count_reflections("w" * 300_000 + "다" * 300_000 + "不" * 300_000) == 0
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes

@@ -110,4 +110,6 @@ def test_hostile_texts_are_read_in_linear_time() -> None:
         "不是",
     ):
         read(part * (500_000 // len(part)))
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes

@@ -32,4 +32,6 @@ def test_hostile_text_costs_little() -> None:
     start = time.process_time()
     true_steps("1+" * 50_000 + "=1" * 50_000)
     true_steps("9*9=" * 50_000)
-    assert time.process_time() - start < 5
+    assert (
+        time.process_time() - start < 20
+    )  # a busy machine takes a few; quadratic time would be minutes
