@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from r1kit.errors import GrammarError
+from r1kit.renderers.call_grammar import JSON_OPTIONS
 from r1kit.types import SamplingParams
 
 _MAX_SCHEMAS = 32
@@ -102,15 +103,11 @@ class Grammars:
 
     def _compile(self, schema: str) -> llguidance.LLMatcher:
         words = self._opened()
+        grammar = schema
         try:
-            # At most one space or newline between JSON tokens: a model may else write them forever.
-            options: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
-            is_lark = schema.startswith(LARK_START)
-            grammar = (
-                schema
-                if is_lark
-                else (llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options))
-            )
+            if not schema.startswith(LARK_START):
+                options: Any = JSON_OPTIONS
+                grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
         except ValueError as error:
             raise GrammarError(_message(str(error))) from None
         matcher = llguidance.LLMatcher(words, grammar, log_level=0, limits=_LIMITS)

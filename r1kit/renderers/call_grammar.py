@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from r1kit.renderers.tool_formats import CALL_KEYS, ToolFormat, ToolSchemas
 
-_OPTIONS = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
+JSON_OPTIONS = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
 """at most one space or newline between JSON tokens: a model may else write them forever"""
 _FENCE = r"```\w*\s*"
 _JSON_FRAMES = (
@@ -57,7 +57,7 @@ def call_grammar(
     for n, (name, schema) in enumerate(schemas.items()):
         opening = _literal(before.replace("NAME", name), special_ids)
         lines.append(f"call_{n}: {opening} arguments_{n} {_literal(after, special_ids)}")
-        lines.append(f"arguments_{n}: %json {json.dumps({**schema, 'x-guidance': _OPTIONS})}")
+        lines.append(f"arguments_{n}: %json {json.dumps({**schema, 'x-guidance': JSON_OPTIONS})}")
     return "\n".join(lines)
 
 

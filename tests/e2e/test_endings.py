@@ -16,7 +16,7 @@ import pytest
 
 from tests.terminals import CTRL_C, R1, Ended, Terminal
 
-pytestmark = [pytest.mark.xdist_group("endings"), pytest.mark.slow]
+pytestmark = pytest.mark.xdist_group("endings")
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke.toml"
 BY_HAND = int(os.environ.get("R1_MOMENTS", "0"))
 MOMENTS = [10 * (i + 1) / BY_HAND for i in range(BY_HAND)] or [0.7, 1.2, 2, 3, 4.5, 6]

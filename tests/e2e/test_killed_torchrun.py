@@ -13,7 +13,7 @@ import pytest
 
 from tests.forks import completed
 
-pytestmark = [pytest.mark.xdist_group("torchrun"), pytest.mark.slow]
+pytestmark = pytest.mark.xdist_group("torchrun")
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke.toml"
 MINUTE = 60.0
 

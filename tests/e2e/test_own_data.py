@@ -46,7 +46,6 @@ def rows(path: Path) -> list[Json]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.slow
 def test_every_stage_runs_on_files(folder: Path) -> None:
     make_model(folder / "model")
     command = ["python", "-m", "r1kit", "run", "own.toml", "--out", "run",

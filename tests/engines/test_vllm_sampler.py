@@ -26,7 +26,7 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.types import Completion, Request, SamplingParams
 from tests.serve.test_vllm import SMALL, needs_vllm
 
-pytestmark = [pytest.mark.slow, needs_vllm]
+pytestmark = needs_vllm
 CONFIG = SamplerConfig(
     kind="vllm", max_num_seqs=8, vllm_args="--distributed-executor-backend uni --max-model-len 256"
 )

@@ -53,7 +53,6 @@ def test_all_routes_are_asked(api: Any) -> None:
     assert actual == set(ROUTES)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("path", "method"), ROUTES)
 def test_nothing_breaks_it(

@@ -79,7 +79,6 @@ def below(pid: int) -> list[psutil.Process]:
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_greedy_it_says_what_our_engine_says(served: Server, ours: Server) -> None:
     for content in ("7x + 3 = 38", "안녕하세요", "try 5"):
         asked = {"temperature": 0, "logprobs": True, "top_logprobs": 3}
@@ -104,7 +103,6 @@ def test_greedy_it_says_what_our_engine_says(served: Server, ours: Server) -> No
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_streamed_with_a_budget_stops_and_n(served: Server) -> None:
     fields: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 6}, "n": 2,
                               "temperature": 1.0, "max_tokens": 40}  # fmt: skip
@@ -127,7 +125,6 @@ def test_streamed_with_a_budget_stops_and_n(served: Server) -> None:
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_a_model_that_ends_its_text_in_its_thinking_answers(
     served: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +152,6 @@ def test_a_model_that_ends_its_text_in_its_thinking_answers(
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_what_was_read_before_is_known(served: Server) -> None:
     long = "7x + 3 = 38, x = ? " * 12
     served.ask(long, max_tokens=1)
@@ -163,7 +159,6 @@ def test_what_was_read_before_is_known(served: Server) -> None:
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
     pid = pid_of(served)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
@@ -185,7 +180,6 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server) -> None:
     before = served.one.engine_loop.engine
     for process in below(pid_of(served)):
@@ -197,7 +191,6 @@ def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server
 
 
 @needs_vllm
-@pytest.mark.slow
 def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder: Path) -> None:
     flags = VllmFlags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
     with pytest.raises(EngineError, match="--max-model-len; lower it") as told:

@@ -225,23 +225,25 @@ function parts(texts) {
 
 // Every token on a ground that is the darker the less likely the token was when it was sampled.
 function surprising(tokens) {
-  return el("section", { class: "tokens" }, el("h4", {}, t("Completion, token by token")),
-    el("p", { dir: "auto" }, tokens.map(([text, logprob]) => {
-      const strength = logprob === null ? 0 : Math.min(1, -logprob / 4);
-      return el("span", { style: { "--strength": `${Math.round(70 * strength)}%` }, title: logprob === null ? t("not recorded") : `log p ${logprob}, p ${number(Math.exp(logprob))}` }, text || "·");
-    })),
-    el("p", { class: "soft scale" }, `${t("certain")} `, [0, 1, 2, 3, 4].map((nats) => el("span", { style: { "--strength": `${(70 * nats) / 4}%` } }, `−${nats}`)), ` ${t("surprising, in nats")}`));
+  const title = (logprob) => `log p ${logprob}, p ${number(Math.exp(logprob))}`;
+  const values = tokens.map(([text, logprob]) => ({ text, nats: logprob === null ? null : -logprob, title: title(logprob) }));
+  return shaded(values, [0, 1, 2, 3, 4], (nats) => `−${nats}`, "certain", "surprising, in nats");
 }
 
 // Every token on a ground that is the darker the less the policy knew which token would be next.
 function uncertain(tokens) {
+  const title = (entropy, logprob) => `H ${entropy} nat${logprob === null ? "" : `, p ${number(Math.exp(logprob))}`}`;
+  const values = tokens.map(([text, logprob, entropy]) => ({ text, nats: entropy, title: title(entropy, logprob) }));
+  return shaded(values, [0, 0.5, 1, 1.5, 2], String, "one continuation", "many, entropy in nats");
+}
+
+// Tokens on grounds from none at the first mark of the scale to full at its last; below them the scale, between two words.
+function shaded(tokens, scale, label, least, most) {
+  const ground = (nats) => ({ "--strength": `${Math.round(70 * Math.min(1, nats / scale.at(-1)))}%` });
   return el("section", { class: "tokens" }, el("h4", {}, t("Completion, token by token")),
-    el("p", { dir: "auto" }, tokens.map(([text, logprob, entropy]) => {
-      const strength = entropy === null ? 0 : Math.min(1, entropy / 2);
-      const title = entropy === null ? t("not recorded") : `H ${entropy} nat${logprob === null ? "" : `, p ${number(Math.exp(logprob))}`}`;
-      return el("span", { style: { "--strength": `${Math.round(70 * strength)}%` }, title }, text || "·");
-    })),
-    el("p", { class: "soft scale" }, `${t("one continuation")} `, [0, 0.5, 1, 1.5, 2].map((nats) => el("span", { style: { "--strength": `${35 * nats}%` } }, `${nats}`)), ` ${t("many, entropy in nats")}`));
+    el("p", { dir: "auto" }, tokens.map(({ text, nats, title }) =>
+      el("span", { style: ground(nats ?? 0), title: nats === null ? t("not recorded") : title }, text || "·"))),
+    el("p", { class: "soft scale" }, `${t(least)} `, scale.map((nats) => el("span", { style: ground(nats) }, label(nats))), ` ${t(most)}`));
 }
 
 const hasEntropies = (rollout) => rollout.tokens?.some(([, , entropy]) => entropy !== null) ?? false;
